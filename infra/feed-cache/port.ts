@@ -1,0 +1,63 @@
+/**
+ * Cached feeds: per reader, the ids of the newest posts of the accounts they follow, newest first.
+ * Post ids are UUIDv7, whose order is the order of a feed. A feed holds at most `feedWindow` ids.
+ *
+ * A feed is missing, claimed or complete. A claimed feed takes pushes but is not served from, since
+ * what was posted before the claim is not in it yet. A complete feed holds every id of the reader's
+ * feed that is not below its floor; the floor is its oldest id when it was cut at the window, and
+ * none when it reaches back to the reader's first post.
+ */
+export interface FeedCache {
+  /**
+   * Adds a post to the feeds that exist, in its place by id, once. Missing feeds stay missing.
+   * Ids below a full feed's floor are dropped. Idempotent.
+   */
+  push(readerIds: readonly string[], postId: string): Promise<void>;
+  /** Adds posts to one feed if it exists, under the same rules: for a follow. Idempotent. */
+  merge(readerId: string, postIds: readonly string[]): Promise<void>;
+  /** Takes posts out of one feed if it exists: for an unfollow or a block. Idempotent. */
+  remove(readerId: string, postIds: readonly string[]): Promise<void>;
+  /**
+   * Reads up to `limit` ids below `before` (or from the newest), newest first.
+   * `missing`: nobody has claimed it, or it was evicted. `filling`: claimed, not complete.
+   */
+  read(readerId: string, page: { before?: string; limit: number }): Promise<FeedPage>;
+  /**
+   * Creates the feed, empty and claimed, so that pushes land from now on. Undefined when it exists
+   * already: someone else is filling it, or has. A claim not filled within `claimSeconds` lapses and
+   * the feed is missing again.
+   */
+  claim(readerId: string): Promise<Claim | undefined>;
+  /**
+   * Completes a claimed feed by merging in what the database holds, newest first, read after the
+   * claim was made. `reachesFirst`: there is nothing older than these. Does nothing when the claim
+   * has lapsed or the feed was dropped since; resolves to whether it was filled.
+   */
+  fill(claim: Claim, postIds: readonly string[], reachesFirst: boolean): Promise<boolean>;
+  /** Forgets feeds: they are missing until claimed again. */
+  drop(readerIds: readonly string[]): Promise<void>;
+  check(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export type FeedPage =
+  | { readonly state: "missing" | "filling" }
+  | {
+    readonly state: "complete";
+    readonly ids: readonly string[];
+    /**
+     * Whether the page ends because the cache's window does: older posts, if any, are the database's
+     * to answer. False when the feed reaches back to the first post.
+     */
+    readonly endsAtFloor: boolean;
+  };
+
+export interface Claim {
+  readonly readerId: string;
+  readonly token: string;
+}
+
+/** Ids in one cached feed, at most. */
+export const feedWindow = 500;
+/** Seconds within which a claim must be filled. */
+export const claimSeconds = 10;

@@ -1,0 +1,51 @@
+import type { DomainEvent } from "../../domain/events.ts";
+import type { Topic } from "../../domain/event.ts";
+import type { TopicPartition } from "../../infra/event-log/port.ts";
+import type { SqlTransaction } from "../../infra/sql/port.ts";
+
+/** An event and where in the log it lies. */
+export interface Recorded extends TopicPartition {
+  readonly offset: number;
+  readonly event: DomainEvent;
+}
+
+interface ProjectionBase {
+  /** Also the name of its schema or key prefix, versioned: `read_model` at version 1 fills `read_model_v1`. */
+  readonly name: string;
+  /** Goes up with any change of what the projection makes of an event. */
+  readonly version: number;
+  readonly topics: readonly Topic[];
+  /**
+   * Projections that must have passed a record before this one sees it. Feeds come after the read
+   * model: of a post and a follow, whichever is seen second then finds the other in the database.
+   */
+  readonly after?: readonly string[];
+}
+
+/**
+ * Lives in PostgreSQL: the batch and its checkpoints commit in one transaction, so a batch is applied
+ * once or not at all.
+ *
+ * Topics and partitions have no order among them, and a rebuild reads them in another one than the
+ * live system did. So what `apply` leaves behind depends on the order within each partition alone:
+ * counters are sums, rows of other aggregates are not presumed to exist, and nothing is looked up to
+ * decide what is written, unless it is of the same key.
+ */
+export interface TransactionalProjection extends ProjectionBase {
+  readonly kind: "transactional";
+  /** Numbered migrations that build an empty schema, in order. */
+  readonly migrations: URL;
+  /**
+   * Statements name tables by the unversioned schema (`read_model.posts`); the transaction handed in
+   * puts the version in. Events of one partition are in order.
+   */
+  apply(events: readonly Recorded[], transaction: SqlTransaction): Promise<void>;
+}
+
+/** Lives elsewhere: idempotent by construction, its checkpoint written after its effect. */
+export interface EffectProjection extends ProjectionBase {
+  readonly kind: "effect";
+  apply(events: readonly Recorded[], signal: AbortSignal): Promise<void>;
+}
+
+export type Projection = TransactionalProjection | EffectProjection;
