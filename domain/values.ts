@@ -12,7 +12,8 @@ export const commentId = id;
 /** RFC 3339 in UTC. */
 export const timestamp = z.iso.datetime();
 
-const controlCharacters = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]/;
+/** Control characters (general category Cc) other than tab, line feed and carriage return. */
+const controlCharacters = /(?![\t\n\r])\p{Cc}/u;
 
 /**
  * Text a person typed: normalised to NFC, trimmed, free of lone surrogates (they have no UTF-8)
