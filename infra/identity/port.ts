@@ -9,7 +9,8 @@ export interface Identity {
    * Takes a handle for a new account, creates its text key, and leaves its AccountRegistered in the
    * outbox, all in one transaction.
    * Resolves to "handle-taken" when another account holds the handle, in whatever case. Registering
-   * the same account id again with the same handle succeeds and changes nothing.
+   * the same account id again with the same handle succeeds and changes nothing; with another
+   * handle it throws.
    */
   register(account: {
     accountId: string;
@@ -35,20 +36,19 @@ export interface Identity {
   pendingOutbox(limit: number): Promise<OutboxRow[]>;
   removeOutbox(ids: readonly number[]): Promise<void>;
 
-  /** Stores a refresh token's hash as the first of a new family, or as the successor of `replaces`. */
-  createSession(session: NewSession): Promise<void>;
+  /** Stores a refresh token's hash as the first of a new family, unless the account is not open. */
+  createSession(session: NewSession): Promise<"created" | "account-not-open">;
   /**
-   * Uses up a refresh token, once. "reused" when it was used before: the whole family is revoked.
-   * "unknown" also stands for expired and revoked ones.
+   * Uses up a refresh token, once. "reused" when it was used before: the whole family is revoked
+   * (RFC 9700 §4.14.2). "unknown" also stands for expired and revoked ones.
    */
   rotateSession(
     tokenHash: string,
     successor: { tokenHash: string; expiresAt: Date },
     now: Date,
   ): Promise<
-    { outcome: "rotated"; accountId: string; familyId: string } | {
-      outcome: "reused" | "unknown";
-    }
+    | { outcome: "rotated" | "reused"; accountId: string; familyId: string }
+    | { outcome: "unknown" }
   >;
   /** Ends one session: its family of refresh tokens is revoked. */
   revokeSession(familyId: string): Promise<void>;
@@ -68,7 +68,7 @@ export interface Identity {
     ids: readonly string[];
     now: Date;
   }): Promise<Reservation>;
-  /** Keeps the answer (sealed by the caller), to be given again to a retry. */
+  /** Keeps the answer (sealed by the caller), to be given again to a retry. The first one stays. */
   recordAnswer(scope: string, key: string, answer: string): Promise<void>;
 
   check(): Promise<void>;
@@ -78,7 +78,8 @@ export interface Identity {
 export interface Credentials {
   readonly accountId: string;
   readonly handle: string;
-  readonly passwordHash: string;
+  /** Undefined once the account is closed. */
+  readonly passwordHash: string | undefined;
   readonly status: "open" | "closed";
 }
 
