@@ -12,7 +12,8 @@ const seed = 0x9747b28c;
 const m = 0x5bd1e995;
 const r = 24;
 
-function murmur2(data: Uint8Array): number {
+/** Signed 32 bits, as in Java. */
+export function murmur2(data: Uint8Array): number {
   const length = data.length;
   const words = length >> 2;
   const view = new DataView(data.buffer, data.byteOffset, length);

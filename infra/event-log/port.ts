@@ -15,13 +15,15 @@ export interface EventLog {
    * side with none of another call's between them only by chance: rely on the order alone.
    * Not atomic across partitions: after a rejection some may have been appended.
    * @throws {LogUnavailable} when the log cannot be reached in time; appending again is safe.
-   * @throws {RecordTooLarge} over 1 MiB.
+   * @throws {RecordTooLarge} over 1 MiB, and {TopicMismatch} for a topic that is not there; then nothing
+   * of this call has been appended.
    */
   append(records: readonly NewRecord[]): Promise<Appended[]>;
 
   /**
    * Reads one partition from an offset to the high watermark as it was when asked, then ends.
    * Offsets below the low watermark begin at it.
+   * @throws the signal's reason when it aborts, and {TopicMismatch} when there is no such partition.
    */
   read(
     partition: TopicPartition,
