@@ -90,6 +90,7 @@ export const rejectionReason = z.enum([
   "empty",
   "not-an-image",
   "unsupported-format",
+  "too-many-bytes",
   "too-many-pixels",
   "truncated",
   "corrupt",

@@ -1,0 +1,161 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type { DomainEvent } from "../../domain/events.ts";
+import { UnreadableEvent } from "../../domain/event.ts";
+import { decodeEvent, encodeEvent, type TextSealer } from "../../infra/event-log/codec.ts";
+import type { EventLog, LogRecord, NewRecord } from "../../infra/event-log/port.ts";
+import type { ImageProcessor } from "../../infra/images/port.ts";
+import { type ObjectStore, StoreUnavailable } from "../../infra/object-store/port.ts";
+import type { Logger } from "../../infra/telemetry/logger.ts";
+import { inParallel } from "./in-parallel.ts";
+import { makeVariants, type Uploaded } from "./medium.ts";
+import { attempts, attemptSeconds } from "./metrics.ts";
+import {
+  afterFailure,
+  attemptAt,
+  deadLetter,
+  deadLetterTopic,
+  dueIn,
+  retryTopic,
+} from "./retries.ts";
+
+export interface ImageWorkerOptions {
+  readonly log: EventLog;
+  readonly store: ObjectStore;
+  readonly processor: ImageProcessor;
+  readonly logger: Logger;
+  now(): Date;
+  newId(): string;
+  /** Waits out a back-off; real time when left out. */
+  sleep?(milliseconds: number, signal: AbortSignal): Promise<void>;
+  /** Images at a time on each lane, 2 when left out. */
+  readonly concurrency?: number;
+}
+
+export interface ImageWorker {
+  /** Finishes the images in hand and leaves the groups; what was not begun comes again. */
+  stop(): Promise<void>;
+}
+
+const mediaTopic = "media";
+const partitions = 16;
+/** Small, so that little is done twice after a kill. */
+const maximumBatch = 32;
+
+/**
+ * Turns every MediaUploaded into VariantsReady or MediaRejected.
+ *
+ * A failure that may pass moves the record to the retry lane and, after three retries, to the dead
+ * letters, so that it delays no other; an outage of the whole store, for which no file is to blame,
+ * holds the lane instead. The record is moved before its offset is committed: killed at any instant,
+ * the worker does some of its work twice and none of it never.
+ */
+export async function startImageWorker(options: ImageWorkerOptions): Promise<ImageWorker> {
+  const { log, logger, now, sleep = pause, concurrency = 2 } = options;
+  const topics = [mediaTopic, retryTopic, deadLetterTopic];
+  await log.ensureTopics(topics.map((name) => ({ name, partitions })));
+  const onError = (error: unknown) => {
+    if (error instanceof Error && error.name === "AbortError") return;
+    logger.error("the image worker stumbled and tries again", { error });
+  };
+  const uploads = await log.consume({
+    group: "image-worker",
+    topics: [mediaTopic],
+    maximumBatch,
+    handle: (records, signal) =>
+      inParallel(records, concurrency, signal, (record) => attempt(record, options)),
+    onError,
+  });
+  const retries = await log.consume({
+    group: "image-worker-retries",
+    topics: [retryTopic],
+    maximumBatch,
+    handle: (records, signal) => {
+      const start = now();
+      const byDue = records.toSorted((a, b) => dueIn(a, start) - dueIn(b, start));
+      return inParallel(byDue, concurrency, signal, async (record) => {
+        await sleep(dueIn(record, now()), signal);
+        await attempt(record, options);
+      });
+    },
+    onError,
+  });
+  return {
+    async stop() {
+      await Promise.all([uploads.stop(), retries.stop()]);
+    },
+  };
+}
+
+async function attempt(record: LogRecord, options: ImageWorkerOptions): Promise<void> {
+  const { log, store, logger } = options;
+  const upload = await readUpload(record, options);
+  if (!upload) return;
+  const fields = { mediaId: upload.data.mediaId, attempt: attemptAt(record) };
+  const stopTimer = attemptSeconds.startTimer();
+  try {
+    const events = await makeVariants(upload, store, options.processor, {
+      now: options.now().toISOString(),
+      nextId: options.newId,
+    });
+    await log.append(await encoded(events, record));
+    const [event] = events;
+    const outcome = !event ? "gone" : event.type === "MediaRejected" ? "rejected" : "processed";
+    attempts.inc({ outcome });
+    logger.info(`medium ${outcome}`, {
+      ...fields,
+      ...(event?.type === "MediaRejected" && { reason: event.data.reason }),
+    });
+  } catch (error) {
+    if (error instanceof StoreUnavailable && !await answers(store)) throw error;
+    await move(afterFailure(record, error, options.now()), error, options, fields);
+  } finally {
+    stopTimer();
+  }
+}
+
+/** Undefined for events of other types, and for records that cannot be read: dead letters. */
+async function readUpload(
+  record: LogRecord,
+  options: ImageWorkerOptions,
+): Promise<Uploaded | undefined> {
+  try {
+    const event = await decodeEvent({ ...record, topic: mediaTopic }, noText);
+    return event.type === "MediaUploaded" ? event : undefined;
+  } catch (error) {
+    if (!(error instanceof UnreadableEvent)) throw error;
+    const { topic, partition, offset } = record;
+    await move(deadLetter(record, error), error, options, { topic, partition, offset });
+  }
+}
+
+async function move(
+  moved: NewRecord,
+  error: unknown,
+  { log, logger }: ImageWorkerOptions,
+  fields: Record<string, unknown>,
+): Promise<void> {
+  await log.append([moved]);
+  const dead = moved.topic === deadLetterTopic;
+  attempts.inc({ outcome: dead ? "dead" : "failed" });
+  if (dead) logger.error("medium given up", { ...fields, error });
+  else logger.warn("medium to be retried", { ...fields, error });
+}
+
+function encoded(events: readonly DomainEvent[], cause: LogRecord): Promise<NewRecord[]> {
+  const traceparent = cause.headers.ce_traceparent;
+  return Promise.all(events.map((event) => encodeEvent(event, noText, traceparent)));
+}
+
+function answers(store: ObjectStore): Promise<boolean> {
+  return store.check().then(() => true, () => false);
+}
+
+async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
+  await delay(milliseconds, undefined, { signal });
+}
+
+/** Events about media hold no personal text. */
+const noText: TextSealer = {
+  seal: () => Promise.reject(new Error("a media event holds personal text")),
+  open: () => Promise.reject(new Error("a media event holds personal text")),
+};
