@@ -1,0 +1,45 @@
+export interface TestCounts {
+  readonly passed: number;
+  readonly failed: number;
+  readonly ignored: number;
+  /** What failed besides tests, a sentence each. */
+  readonly problems: readonly string[];
+}
+
+/**
+ * Counts what a run of `deno test` came to. Tests are counted by its JUnit report, a test with steps
+ * once. The report says nothing of modules that failed to load, nor of a run that crashed: the
+ * output and the exit code do, and each counts as a failure.
+ */
+export function countTests(run: { report: string; output: string; code: number }): TestCounts {
+  const counts = { passed: 0, failed: 0, ignored: 0 };
+  for (const suite of run.report.split("<testsuite ").slice(1)) {
+    const tests: string[] = [];
+    for (const testcase of suite.split("<testcase ").slice(1)) {
+      const name = /^name="([^"]*)"/.exec(testcase)?.[1] ?? "";
+      if (tests.some((test) => name.startsWith(`${test} &gt; `))) continue;
+      tests.push(name);
+      if (/<(failure|error)\b/.test(testcase)) counts.failed++;
+      else if (/<skipped\b/.test(testcase)) counts.ignored++;
+      else counts.passed++;
+    }
+  }
+
+  const problems = modulesThatThrew(run.output);
+  counts.failed += problems.length;
+  if (run.code !== 0 && counts.failed === 0) {
+    problems.push(`deno test ended with exit code ${run.code} and without a failing test`);
+    counts.failed++;
+  } else if (run.code === 0 && counts.passed + counts.failed === 0) {
+    problems.push("no test ran: is the path or the filter right?");
+    counts.failed++;
+  }
+  return { ...counts, problems };
+}
+
+function modulesThatThrew(output: string): string[] {
+  // deno-lint-ignore no-control-regex -- the colours of a terminal
+  const plain = output.replaceAll(/\x1b\[[0-9;]*m/g, "");
+  const names = [...plain.matchAll(/^(\S+) \(uncaught error\)$/gm)].map(([, name]) => name);
+  return [...new Set(names)].map((name) => `${name} threw outside of a test`);
+}
