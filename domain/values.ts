@@ -1,7 +1,10 @@
 import { z } from "zod";
 
-/** Entity and event ids are UUIDv7 (RFC 9562 §5.7): their text order is their time order. */
-export const id = z.uuidv7();
+/**
+ * Entity and event ids are UUIDv7 (RFC 9562 §5.7): their text order is their time order. Lower case
+ * only, since an id is a record key, and keys are compared by their bytes.
+ */
+export const id = z.uuidv7().lowercase();
 export type Id = string;
 
 export const accountId = id;

@@ -30,7 +30,8 @@ Deno.test("text: what no database can hold is refused, what people type is not",
   }
 });
 
-Deno.test("id: UUIDv7 only", () => {
+Deno.test("id: UUIDv7 only, in lower case", () => {
+  assert.equal(id.safeParse("01900000-0000-7000-8000-00000000000A").success, false);
   assert.equal(id.safeParse("01900000-0000-7000-8000-000000000001").success, true);
   assert.equal(id.safeParse("01900000-0000-4000-8000-000000000001").success, false);
   assert.equal(id.safeParse("01900000-0000-7000-8000-00000000000G").success, false);

@@ -5,8 +5,8 @@ export type Position = readonly Appended[];
 
 const pattern = /^([a-z][a-z-]*):(\d{1,5}):(\d{1,15})$/;
 
-/** At most this many places in one `Await-Position`. */
-export const maximumPlaces = 64;
+/** At most this many places in one `Await-Position`: more than all partitions of all topics, 80. */
+export const maximumPlaces = 128;
 
 /** The value of a `Position` header: `topic:partition:offset`, comma-separated, highest only. */
 export function formatPosition(appended: readonly Appended[]): string {

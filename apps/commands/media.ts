@@ -1,0 +1,108 @@
+import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
+import { mediaDecider, originalKey } from "../../domain/media.ts";
+import { id, uploadByteLength, uploadContentType } from "../../domain/values.ts";
+import { callerOf, type HttpEnv } from "../../infra/http/env.ts";
+import { setPosition } from "../../infra/http/positions.ts";
+import { anyProblem } from "../../infra/http/problem-schema.ts";
+import { mediumById } from "../../projections/read-model/reads/media.ts";
+import { accepted, append, contextOf, signedIn } from "./command.ts";
+import { answer, bearer, body, keyedHeaders } from "./definitions.ts";
+import type { CommandServices } from "./services.ts";
+
+/** Seconds within which an upload must begin. */
+const uploadLifetime = 15 * 60;
+
+const sign = createRoute({
+  method: "post",
+  path: "/v1/media",
+  summary: "Sign the upload of one photograph",
+  description: "PUT exactly these bytes, with exactly these headers, to `upload.url`.",
+  tags: ["media"],
+  security: bearer,
+  request: {
+    headers: keyedHeaders,
+    body: body(z.strictObject({ contentType: uploadContentType, byteLength: uploadByteLength })),
+  },
+  responses: {
+    201: answer(
+      "Where to upload it",
+      z.object({
+        mediaId: id,
+        upload: z.object({
+          method: z.literal("PUT"),
+          url: z.url(),
+          headers: z.record(z.string(), z.string()),
+          expiresAt: z.iso.datetime(),
+        }),
+      }),
+    ),
+    default: anyProblem,
+  },
+});
+
+const complete = createRoute({
+  method: "post",
+  path: "/v1/media/{mediaId}/complete",
+  summary: "Say that an upload is done",
+  tags: ["media"],
+  security: bearer,
+  request: { headers: keyedHeaders, params: z.object({ mediaId: id }) },
+  responses: {
+    202: answer(
+      "Its variants are being made, or have been",
+      z.object({ mediaId: id, status: z.enum(["processing", "ready", "rejected"]) }),
+    ),
+    default: anyProblem,
+  },
+});
+
+export const mediaRoutes = [sign, complete];
+
+export function mountMedia(app: OpenAPIHono<HttpEnv>, services: CommandServices): void {
+  const { idempotency, sql, store } = services;
+
+  app.openapi(
+    { ...sign, middleware: signedIn(services) },
+    (c) =>
+      idempotency.once(c, async (nextId) => {
+        const { contentType, byteLength } = c.req.valid("json");
+        const mediaId = nextId();
+        const { url, headers, expiresAt } = await store.presignPut({
+          key: originalKey(callerOf(c).accountId, mediaId),
+          contentType,
+          byteLength,
+          expiresInSeconds: uploadLifetime,
+        });
+        setPosition(c, []);
+        const upload = { method: "PUT" as const, url, headers, expiresAt: expiresAt.toISOString() };
+        return c.json({ mediaId, upload }, 201);
+      }),
+  );
+
+  app.openapi(
+    { ...complete, middleware: signedIn(services) },
+    (c) =>
+      idempotency.once(c, async (nextId) => {
+        const { mediaId } = c.req.valid("param");
+        const { accountId: ownerId } = callerOf(c);
+        const [head, known] = await Promise.all([
+          store.head(originalKey(ownerId, mediaId)),
+          mediumById(sql, mediaId),
+        ]);
+        // Another's medium is none: this account's key to it holds nothing.
+        const status = known?.owner_id === ownerId ? known.status : "unknown";
+        const stored = head && { byteLength: head.byteLength, contentType: head.contentType };
+        const events = accepted(mediaDecider.decide(
+          { type: "CompleteUpload", mediaId, ownerId, stored },
+          { status },
+          contextOf(services, nextId),
+        ));
+        if (status === "ready" || status === "rejected") {
+          setPosition(c, []);
+          return c.json({ mediaId, status }, 202);
+        }
+        await append(c, services, events);
+        return c.json({ mediaId, status: "processing" as const }, 202);
+      }),
+  );
+}

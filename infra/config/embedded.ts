@@ -1,0 +1,146 @@
+import { join } from "node:path";
+import type { EventLog } from "../event-log/port.ts";
+import { openSqliteLog } from "../event-log/sqlite.ts";
+import { createMemoryFeedCache } from "../feed-cache/memory.ts";
+import type { FeedCache } from "../feed-cache/port.ts";
+import { RequestDigest } from "../http/request-digest.ts";
+import { AnswerSeal } from "../identity/answer-seal.ts";
+import type { Identity } from "../identity/port.ts";
+import { AccountSealer } from "../identity/sealing.ts";
+import { Sessions } from "../identity/sessions.ts";
+import { openSqliteIdentity } from "../identity/sqlite.ts";
+import { AccessTokens } from "../identity/tokens.ts";
+import { createIsolatedProcessor } from "../images/isolated.ts";
+import type { ImageProcessor } from "../images/port.ts";
+import { cdnHandler } from "../object-store/cdn.ts";
+import { localEndpoint } from "../object-store/endpoint.ts";
+import { openLocalStore } from "../object-store/local.ts";
+import type { ObjectStore } from "../object-store/port.ts";
+import { FolderUnreadable, openPglite } from "../sql/pglite.ts";
+import type { Sql } from "../sql/port.ts";
+import type { Logger } from "../telemetry/logger.ts";
+import type { Config } from "./config.ts";
+import { keptSecrets } from "./secrets.ts";
+
+export { FolderInUse } from "../sql/pglite.ts";
+
+/** Every engine the product runs on, behind its port. */
+export interface Engines {
+  readonly log: EventLog;
+  readonly sql: Sql;
+  readonly feedCache: FeedCache;
+  readonly store: ObjectStore;
+  readonly identity: Identity;
+  readonly sessions: Sessions;
+  readonly accessTokens: AccessTokens;
+  readonly sealer: AccountSealer;
+  readonly answerSeal: AnswerSeal;
+  readonly requestDigest: RequestDigest;
+  readonly images: ImageProcessor;
+  close(): Promise<void>;
+}
+
+/** Engines that live in this process, with the HTTP endpoints that S3 and a CDN would have. */
+export interface EmbeddedEngines extends Engines {
+  /** Takes presigned PUTs under `/store/`. */
+  readonly storeEndpoint: (request: Request) => Promise<Response>;
+  /** Serves variants under `/cdn/`. */
+  readonly cdn: (request: Request) => Promise<Response>;
+}
+
+/**
+ * The folders of the embedded run. `log`, `identity` and `objects` are what cannot be made again;
+ * everything else is derived from them.
+ */
+const folders = { log: "log", identity: "identity", objects: "objects", readModel: "read-model" };
+
+export async function openEmbedded(
+  config: Config,
+  baseUrl: string,
+  logger: Logger,
+): Promise<EmbeddedEngines> {
+  const path = (folder: keyof typeof folders) => join(config.DATA_DIR, folders[folder]);
+  const opened: (() => Promise<void>)[] = [];
+  const open = async <T>(engine: Promise<T>, close: (engine: T) => Promise<void>): Promise<T> => {
+    const value = await engine;
+    opened.push(() => close(value));
+    return value;
+  };
+  const close = async () => {
+    for (const end of opened.splice(0).reverse()) await end();
+  };
+  try {
+    for (const folder of Object.values(folders)) {
+      await Deno.mkdir(join(config.DATA_DIR, folder), { recursive: true, mode: 0o700 });
+    }
+    const secrets = await keptSecrets(path("identity"));
+    const serverSecret = Uint8Array.fromBase64(secrets.serverSecret);
+    const sql = await open(openReadModel(path("readModel"), logger), (sql) => sql.close());
+    const log = await open(
+      openSqliteLog({ path: join(path("log"), "log.sqlite") }),
+      (log) => log.close(),
+    );
+    const identity = await open(
+      openSqliteIdentity({ path: join(path("identity"), "identity.sqlite") }),
+      (identity) => identity.closeStore(),
+    );
+    const store = await open(
+      openLocalStore({
+        folder: path("objects"),
+        bucket: "shutterlog",
+        endpoint: `${baseUrl}/store`,
+        region: "local",
+        ...secrets.objectStore,
+      }),
+      (store) => store.close(),
+    );
+    const feedCache = await open(
+      Promise.resolve(createMemoryFeedCache()),
+      (cache) => cache.close(),
+    );
+    const images = await open(
+      Promise.resolve(createIsolatedProcessor({ processes: config.IMAGE_CONCURRENCY, logger })),
+      (images) => images.close(),
+    );
+    const accessTokens = await AccessTokens.create({ secrets: [serverSecret], issuer });
+    return {
+      log,
+      sql,
+      feedCache,
+      store,
+      identity,
+      sessions: new Sessions({ identity, accessTokens }),
+      accessTokens,
+      sealer: new AccountSealer({ identity }),
+      answerSeal: await AnswerSeal.derive(serverSecret),
+      requestDigest: await RequestDigest.derive(serverSecret),
+      images,
+      storeEndpoint: localEndpoint(store),
+      cdn: cdnHandler(store, "/cdn"),
+      close,
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** Not a URL of this process: a token must outlive a restart on another port. */
+const issuer = "urn:shutterlog:embedded";
+
+/** A read model that cannot be opened is set aside: the log fills a new one. */
+async function openReadModel(folder: string, logger: Logger): Promise<Sql> {
+  try {
+    return await openPglite({ folder });
+  } catch (error) {
+    if (!(error instanceof FolderUnreadable)) throw error;
+    const aside = `${folder}.unreadable-${Date.now()}`;
+    logger.warn("the read model cannot be opened; it is set aside and made again from the log", {
+      folder,
+      aside,
+      error: error.message,
+    });
+    await Deno.rename(folder, aside);
+    return await openPglite({ folder });
+  }
+}

@@ -1,0 +1,105 @@
+import { OpenAPIHono } from "@hono/zod-openapi";
+import type { Registry } from "prom-client";
+import type { ZodError } from "zod";
+import type { Logger } from "../telemetry/logger.ts";
+import { cors } from "./cors.ts";
+import type { HttpContext, HttpEnv } from "./env.ts";
+import { observe } from "./observe.ts";
+import { Problem, type ProblemCode, problemDocument, problemMediaType } from "./problem.ts";
+import { problemOf } from "./problem-of.ts";
+import { securityHeaders } from "./security-headers.ts";
+
+export interface EdgeOptions {
+  readonly logger: Logger;
+  readonly metrics: Registry;
+  /** Origins whose pages may read answers; `*` for any. */
+  readonly corsOrigins: readonly string[];
+  /** Reverse proxies in front whose `X-Forwarded-For` is believed; 0 when clients connect directly. */
+  readonly trustedProxies: number;
+}
+
+const methods = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+
+/**
+ * What every process shows to the network: request ids, metrics, CORS, security headers, and
+ * problem documents for whatever is thrown, missing, or asked with a wrong method. Routes are mounted
+ * on it; it is used once per process, since its middleware sees every request.
+ *
+ * @example
+ * ```ts
+ * const edge = createEdge({ logger, metrics, corsOrigins: ["*"], trustedProxies: 0 });
+ * edge.route("/", createCommands(services)).route("/", createQueries(services));
+ * Deno.serve(edge.fetch);
+ * ```
+ */
+export function createEdge(options: EdgeOptions): OpenAPIHono<HttpEnv> {
+  const { logger, trustedProxies } = options;
+  const edge = new OpenAPIHono<HttpEnv>({ defaultHook: refuseInvalid });
+  edge.use(observe(options));
+  edge.use(securityHeaders);
+  edge.use(cors(options.corsOrigins));
+  if (trustedProxies > 0) {
+    edge.use((c, next) => {
+      c.set("trustedProxies", trustedProxies);
+      return next();
+    });
+  }
+  edge.onError((error, c) => {
+    const problem = problemOf(error);
+    if (problem.status >= 500) {
+      logger.error("request failed", {
+        requestId: c.get("requestId"),
+        method: c.req.method,
+        path: c.req.path,
+        code: problem.code,
+        error,
+      });
+    }
+    return answer(c, problem);
+  });
+  edge.notFound((c) => {
+    // What middleware alone would match matches any method.
+    const count = (method: string) => edge.router.match(method, c.req.path)[0].length;
+    const allowed = methods.filter((method) => count(method) > count("-"));
+    if (allowed.length === 0) return answer(c, new Problem("not-found", "no such resource"));
+    const shown = allowed.flatMap((method) => method === "GET" ? ["GET", "HEAD"] : [method]);
+    const headers = { Allow: shown.join(", ") };
+    return answer(c, new Problem("method-not-allowed", `use ${headers.Allow}`, { headers }));
+  });
+  return edge;
+}
+
+const challenge = 'Bearer realm="shutterlog"';
+
+function answer(c: HttpContext, problem: Problem): Response {
+  return new Response(JSON.stringify(problemDocument(problem, c.get("requestId"))), {
+    status: problem.status,
+    headers: {
+      "Content-Type": problemMediaType,
+      // Every 401 says how to authenticate (RFC 9110 §11.6.1).
+      ...(problem.status === 401 && { "WWW-Authenticate": challenge }),
+      ...problem.more.headers,
+    },
+  });
+}
+
+/** What a value that is not one means, by where it stood. An id that is none names nothing: 404. */
+const invalid: Record<string, { code: ProblemCode; detail: string }> = {
+  param: { code: "not-found", detail: "the path names nothing there can be" },
+  query: { code: "invalid-query", detail: "see errors" },
+  json: { code: "invalid-body", detail: "see errors" },
+};
+
+function refuseInvalid(
+  result: { target: string } & ({ success: true } | { success: false; error: ZodError }),
+): void {
+  if (result.success) return;
+  const { code, detail } = invalid[result.target] ??
+    { code: "invalid-query", detail: "see errors" };
+  if (code === "not-found") throw new Problem(code, detail);
+  const errors = result.error.issues.map(({ path, message }) => ({
+    path: path.map(String).join("."),
+    message,
+  }));
+  throw new Problem(code, detail, { errors });
+}
