@@ -2,20 +2,33 @@
  * Cached feeds: per reader, the ids of the newest posts of the accounts they follow, newest first.
  * Post ids are UUIDv7, whose order is the order of a feed. A feed holds at most `feedWindow` ids.
  *
- * A feed is missing, claimed or complete. A claimed feed takes pushes but is not served from, since
- * what was posted before the claim is not in it yet. A complete feed holds every id of the reader's
- * feed that is not below its floor; the floor is its oldest id when it was cut at the window, and
- * none when it reaches back to the reader's first post.
+ * A feed is missing, claimed or complete, and is forgotten whole or not at all. A claimed feed takes
+ * pushes but is not served from, since what was posted before the claim is not in it yet. A complete
+ * feed lacks no id of the reader's feed that is not below its floor. It gets a floor when ids are
+ * cut off at the window, or when it is given posts that do not reach back to the first one; the
+ * floor never sinks, also when the ids around it are removed. Without one it reaches back to the
+ * reader's first post.
+ *
+ * It may hold ids too many (of posts since deleted, of accounts since unfollowed): readers filter
+ * what they show. It may never hold too few.
  */
 export interface FeedCache {
   /**
    * Adds a post to the feeds that exist, in its place by id, once. Missing feeds stay missing.
-   * Ids below a full feed's floor are dropped. Idempotent.
+   * Ids below a feed's floor are dropped. Idempotent.
    */
   push(readerIds: readonly string[], postId: string): Promise<void>;
-  /** Adds posts to one feed if it exists, under the same rules: for a follow. Idempotent. */
-  merge(readerId: string, postIds: readonly string[]): Promise<void>;
-  /** Takes posts out of one feed if it exists: for an unfollow or a block. Idempotent. */
+  /**
+   * Adds an account's newest posts to one feed if it exists, under the same rules: for a follow.
+   * Unless they reach that account's first post, the oldest of them is the feed's floor from then
+   * on if the floor was lower: below it the account has posts that the feed lacks. Atomic and
+   * idempotent.
+   */
+  merge(readerId: string, postIds: readonly string[], reachesFirst: boolean): Promise<void>;
+  /**
+   * Takes posts out of one feed if it exists: for an unfollow or a block. Idempotent. The filling of
+   * a claim that is under way may bring them back.
+   */
   remove(readerId: string, postIds: readonly string[]): Promise<void>;
   /**
    * Reads up to `limit` ids below `before` (or from the newest), newest first.
@@ -46,8 +59,8 @@ export type FeedPage =
     readonly state: "complete";
     readonly ids: readonly string[];
     /**
-     * Whether the page ends because the cache's window does: older posts, if any, are the database's
-     * to answer. False when the feed reaches back to the first post.
+     * Whether there are fewer than `limit` ids because the cache's window ends: older posts, if any,
+     * are the database's to answer. With fewer and false, the feed has ended: there is no older post.
      */
     readonly endsAtFloor: boolean;
   };

@@ -1,16 +1,18 @@
 -- The read model. Rows are never removed, only marked: a deleted post must stay known, or the
 -- re-delivery of its creation would bring it back. There are no foreign keys, since the rows of
 -- different aggregates arrive in any order. Entity ids are UUIDv7: ordering by id is ordering by time.
+-- What is closed or deleted keeps its ids and times and loses its text.
 
 CREATE TABLE read_model.accounts (
   account_id uuid PRIMARY KEY,
-  -- Text columns are null once their owner's key is gone.
+  -- Text columns are null once their owner's key is gone, or the account closed.
   handle text,
   handle_key text,
   display_name text,
   bio text,
   avatar_media_id uuid,
-  registered_at timestamptz NOT NULL,
+  -- Null while only later facts of the account have arrived.
+  registered_at timestamptz,
   closed_at timestamptz
 );
 CREATE INDEX ON read_model.accounts (handle_key);
@@ -32,9 +34,11 @@ CREATE TABLE read_model.follows (
 CREATE INDEX ON read_model.follows (followee_id, follow_id DESC) INCLUDE (follower_id);
 CREATE INDEX ON read_model.follows (follower_id, follow_id DESC) INCLUDE (followee_id);
 
+-- block_id is the id of the AccountBlocked event.
 CREATE TABLE read_model.blocks (
   blocker_id uuid NOT NULL,
   blocked_id uuid NOT NULL,
+  block_id uuid NOT NULL,
   PRIMARY KEY (blocker_id, blocked_id)
 );
 CREATE INDEX ON read_model.blocks (blocked_id, blocker_id);
@@ -82,6 +86,12 @@ CREATE TABLE read_model.comments (
   PRIMARY KEY (post_id, comment_id)
 ) PARTITION BY HASH (post_id);
 CREATE INDEX ON read_model.comments (author_id);
+
+-- The ids of events that left no row of their own by which a second append of them would be known:
+-- follows, blocks and likes that no longer stand, what ended them, changes of profiles and captions.
+CREATE TABLE read_model.seen_events (
+  event_id uuid PRIMARY KEY
+);
 
 DO $$
 DECLARE

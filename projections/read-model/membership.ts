@@ -1,0 +1,125 @@
+import type { SqlTransaction } from "../../infra/sql/port.ts";
+import type { SeenEvents } from "./seen-events.ts";
+
+/** The table of a set, and its columns: the pair, and the event by which it stands. */
+export interface MembershipTable {
+  readonly table: string;
+  readonly left: string;
+  readonly right: string;
+  readonly event: string;
+}
+
+/** A fact that puts a pair into a set or takes it out: a follow, a block, a like, or its opposite. */
+export interface Membership {
+  readonly eventId: string;
+  readonly left: string;
+  readonly right: string;
+  readonly adds: boolean;
+}
+
+/** A pair that is in the set, and the event that put it there. */
+export interface Member {
+  readonly left: string;
+  readonly right: string;
+  readonly eventId: string;
+}
+
+export interface MembershipChange {
+  readonly left: string;
+  readonly right: string;
+  /** The event by which the pair stood before the batch, and by which it stands after it. */
+  readonly before: string | undefined;
+  readonly after: string | undefined;
+}
+
+/**
+ * Folds facts, in order, over the pairs that stood before. Answers with every pair that any of them
+ * changed on the way, even if it ends where it began, so that what is made of the answer does not
+ * depend on where a batch was cut.
+ *
+ * Every event's id ends up either standing or seen, so a second append of it changes nothing.
+ */
+export function foldMemberships(
+  standing: readonly Member[],
+  facts: readonly Membership[],
+  seen: SeenEvents,
+): MembershipChange[] {
+  const pairOf = ({ left, right }: { left: string; right: string }) => `${left}/${right}`;
+  const before = new Map(standing.map((member) => [pairOf(member), member.eventId]));
+  const after = new Map(before);
+  const changed = new Map<string, Membership>();
+  for (const fact of facts) {
+    const { eventId, adds } = fact;
+    const pair = pairOf(fact);
+    const current = after.get(pair);
+    if (current === eventId || seen.has(eventId)) continue;
+    if (adds && current === undefined) {
+      after.set(pair, eventId);
+      changed.set(pair, fact);
+      continue;
+    }
+    seen.add(eventId);
+    if (!adds && current !== undefined) {
+      seen.add(current);
+      after.delete(pair);
+      changed.set(pair, fact);
+    }
+  }
+  return [...changed].map(([pair, { left, right }]) => ({
+    left,
+    right,
+    before: before.get(pair),
+    after: after.get(pair),
+  }));
+}
+
+/** What the change adds to a count of the set's members. */
+export function deltaOf({ before, after }: MembershipChange): number {
+  return (after === undefined ? 0 : 1) - (before === undefined ? 0 : 1);
+}
+
+/** Loads what stands of the pairs the facts name, folds the facts over it and writes what changed. */
+export async function applyMemberships(
+  { table, left, right, event }: MembershipTable,
+  facts: readonly Membership[],
+  transaction: SqlTransaction,
+  seen: SeenEvents,
+): Promise<MembershipChange[]> {
+  if (facts.length === 0) return [];
+  const standing = await transaction.query<Member>(
+    // LIMIT keeps this one index probe per pair. As a plain join it would be planned without regard
+    // to partition pruning, and scan all partitions for every batch.
+    `SELECT pair.*, member."eventId"
+     FROM unnest($1::uuid[], $2::uuid[]) AS pair ("left", "right")
+     CROSS JOIN LATERAL (
+       SELECT ${event} AS "eventId" FROM ${table}
+       WHERE ${left} = pair."left" AND ${right} = pair."right" LIMIT 1
+     ) AS member`,
+    pairs(facts),
+  );
+  const changes = foldMemberships(standing, facts, seen);
+  const ended = changes.filter(({ before, after }) => before && !after);
+  if (ended.length > 0) {
+    await transaction.query(
+      // The arrays on their own are what prunes partitions and goes by the index.
+      `DELETE FROM ${table}
+       WHERE ${left} = ANY ($1::uuid[]) AND ${right} = ANY ($2::uuid[])
+         AND (${left}, ${right}) IN (SELECT * FROM unnest($1::uuid[], $2::uuid[]))`,
+      pairs(ended),
+    );
+  }
+  const begun = changes.filter(({ before, after }) => after && after !== before);
+  if (begun.length > 0) {
+    await transaction.query(
+      `INSERT INTO ${table} (${left}, ${right}, ${event})
+       SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[])
+       ON CONFLICT (${left}, ${right}) DO UPDATE SET ${event} = excluded.${event}`,
+      [...pairs(begun), begun.map(({ after }) => after)],
+    );
+  }
+  return changes;
+}
+
+function pairs(rows: readonly { left: string; right: string }[]): string[][] {
+  return [rows.map(({ left }) => left), rows.map(({ right }) => right)];
+}

@@ -1,0 +1,204 @@
+import type { TextSealer } from "../../infra/event-log/codec.ts";
+import type { EventLog, LogRecord, TopicPartition } from "../../infra/event-log/port.ts";
+import type { Sql } from "../../infra/sql/port.ts";
+import {
+  CheckpointMoved,
+  loadCheckpoints,
+  type Move,
+  moveCheckpoints,
+  placeOf,
+} from "./checkpoints.ts";
+import { type DeadLetter, park, parkedKeys } from "./dead-letters.ts";
+import { atVersions, type Versions } from "./live-schemas.ts";
+import { batchSeconds, eventsApplied } from "./metrics.ts";
+import type { Progress } from "./progress.ts";
+import type { Projection, Recorded } from "./projection.ts";
+import { applyFitting, type Reading, readRecords } from "./readings.ts";
+
+/** A record that a strict reader cannot apply. Nothing of its batch was kept. */
+export class UnfitRecord extends Error {
+  override readonly name = "UnfitRecord";
+  readonly category: string;
+  constructor(projection: Projection, readonly letter: DeadLetter) {
+    const { record: { topic, partition, offset, key }, category, message } = letter;
+    super(
+      `${projection.name} v${projection.version} cannot apply ${topic}/${partition} at offset ` +
+        `${offset} (key ${key}): ${category}: ${message}`,
+    );
+    this.category = category;
+  }
+}
+
+export interface ApplierOptions {
+  readonly log: Pick<EventLog, "read">;
+  readonly sql: Sql;
+  readonly projection: Projection;
+  readonly sealer: TextSealer;
+  readonly progress: Progress;
+  /** Strict: a record that does not fit ends it, with an UnfitRecord. Lenient: it is parked. */
+  readonly strict: boolean;
+  /** Called with what was parked, once that has been committed. */
+  onParked?(letters: readonly DeadLetter[]): void;
+}
+
+/**
+ * Brings one projection's partitions from their checkpoints to what it is given, each record once.
+ * One call at a time.
+ */
+export class Applier {
+  readonly #options: ApplierOptions;
+  readonly #versions: Versions;
+  /** What the checkpoints were when last read or moved. The database's compare-and-set decides. */
+  #next: Map<string, number> = new Map();
+
+  constructor(options: ApplierOptions) {
+    this.#options = options;
+    this.#versions = new Map([[options.projection.name, options.projection.version]]);
+  }
+
+  /** Where to begin on each partition; a partition that is new to the projection begins at 0. */
+  async startAt(partitions: readonly TopicPartition[]): Promise<number[]> {
+    await this.#reload();
+    return partitions.map((partition) => this.#next.get(placeOf(partition)) ?? 0);
+  }
+
+  /**
+   * Applies records of any partitions, each partition's in order. What lies below a checkpoint is
+   * skipped, and what is missing between a checkpoint and the records is read from the log first.
+   * When another owner turns out to have moved a checkpoint, nothing of ours is kept, and the rest
+   * goes on from there.
+   */
+  async take(records: readonly LogRecord[], signal: AbortSignal): Promise<void> {
+    for (;;) {
+      signal.throwIfAborted();
+      const due = records.filter(({ offset, ...at }) => offset >= this.#expected(at));
+      if (due.length === 0) return;
+      try {
+        for (const first of firsts(due)) await this.#closeGap(first, signal);
+        await this.#commit(due, signal);
+        return;
+      } catch (error) {
+        if (!(error instanceof CheckpointMoved)) throw error;
+        await this.#reload();
+      }
+    }
+  }
+
+  #expected(partition: TopicPartition): number {
+    return this.#next.get(placeOf(partition)) ?? 0;
+  }
+
+  async #reload(): Promise<void> {
+    this.#next = await loadCheckpoints(this.#options.sql, this.#options.projection);
+  }
+
+  /** A checkpoint lies behind the consumer when the database was restored from a backup. */
+  async #closeGap(first: LogRecord, signal: AbortSignal): Promise<void> {
+    const from = this.#expected(first);
+    if (from >= first.offset) return;
+    const { topic, partition } = first;
+    for await (const batch of this.#options.log.read({ topic, partition }, from, { signal })) {
+      const missing = batch.filter(({ offset }) => offset < first.offset);
+      if (missing.length > 0) await this.#commit(missing, signal);
+      if (missing.length < batch.length) return;
+    }
+  }
+
+  async #commit(records: readonly LogRecord[], signal: AbortSignal): Promise<void> {
+    const { projection, sealer, strict, onParked, progress } = this.#options;
+    const stopTimer = batchSeconds.startTimer({ projection: projection.name });
+    const moves = [...lasts(records)].map(({ topic, partition, offset }): Move => ({
+      topic,
+      partition,
+      expected: this.#expected({ topic, partition }),
+      next: offset + 1,
+    }));
+    const readings = await readRecords(records, sealer);
+    const refuse = (letters: readonly DeadLetter[]) => {
+      const [first] = letters;
+      if (strict && first) throw new UnfitRecord(projection, first);
+    };
+    refuse(readings.flatMap((reading) => "letter" in reading ? [reading.letter] : []));
+    const letters = projection.kind === "transactional"
+      ? await this.#applyWithin(projection, readings, moves, refuse)
+      : await this.#applyThenMove(projection, readings, moves, refuse, signal);
+    for (const move of moves) this.#next.set(placeOf(move), move.next);
+    stopTimer();
+    eventsApplied.inc({ projection: projection.name }, records.length - letters.length);
+    progress.notify();
+    if (letters.length > 0) onParked?.(letters);
+  }
+
+  #applyWithin(
+    projection: Extract<Projection, { kind: "transactional" }>,
+    readings: readonly Reading[],
+    moves: readonly Move[],
+    refuse: (letters: readonly DeadLetter[]) => void,
+  ): Promise<DeadLetter[]> {
+    return this.#options.sql.transaction(async (transaction) => {
+      await moveCheckpoints(transaction, projection, moves);
+      const parked = await parkedKeys(
+        transaction,
+        projection,
+        readings.map(({ record }) => record),
+      );
+      const target = atVersions(transaction, this.#versions);
+      const attempt = async (events: readonly Recorded[]) => {
+        await transaction.execute("SAVEPOINT attempt");
+        try {
+          await projection.apply(events, target);
+        } catch (error) {
+          await transaction.execute("ROLLBACK TO SAVEPOINT attempt; RELEASE SAVEPOINT attempt");
+          throw error;
+        }
+        await transaction.execute("RELEASE SAVEPOINT attempt");
+      };
+      const letters = await applyFitting(readings, parked, projection.kind, attempt);
+      refuse(letters);
+      await park(transaction, projection, letters);
+      return letters;
+    });
+  }
+
+  async #applyThenMove(
+    projection: Extract<Projection, { kind: "effect" }>,
+    readings: readonly Reading[],
+    moves: readonly Move[],
+    refuse: (letters: readonly DeadLetter[]) => void,
+    signal: AbortSignal,
+  ): Promise<DeadLetter[]> {
+    const { sql, progress } = this.#options;
+    const records = readings.map(({ record }) => record);
+    if (projection.after) {
+      const position = lasts(records);
+      while (!await progress.reached(position, projection.after, patience)) signal.throwIfAborted();
+    }
+    const parked = await parkedKeys(sql, projection, records);
+    const letters = await applyFitting(
+      readings,
+      parked,
+      projection.kind,
+      (events) => projection.apply(events, signal),
+    );
+    refuse(letters);
+    signal.throwIfAborted();
+    await sql.transaction(async (transaction) => {
+      await moveCheckpoints(transaction, projection, moves);
+      await park(transaction, projection, letters);
+    });
+    return letters;
+  }
+}
+
+/** Milliseconds between two looks at whether the wait has been called off. */
+const patience = 200;
+
+/** The first record of each partition. */
+function firsts(records: readonly LogRecord[]): LogRecord[] {
+  return [...new Map(records.toReversed().map((record) => [placeOf(record), record])).values()];
+}
+
+/** The last record of each partition. */
+function lasts(records: readonly LogRecord[]): LogRecord[] {
+  return [...new Map(records.map((record) => [placeOf(record), record])).values()];
+}

@@ -1,0 +1,118 @@
+import { UnreadableEvent } from "../../domain/event.ts";
+import { decodeEvent, type TextSealer } from "../../infra/event-log/codec.ts";
+import type { LogRecord } from "../../infra/event-log/port.ts";
+import { SqlError } from "../../infra/sql/port.ts";
+import { type DeadLetter, keyOf } from "./dead-letters.ts";
+import type { Projection, Recorded } from "./projection.ts";
+
+/** A record as far as this build can read it. */
+export type Reading =
+  | { readonly record: LogRecord; readonly recorded: Recorded }
+  | { readonly record: LogRecord; readonly letter: DeadLetter };
+
+/**
+ * Decodes records; one that is no event of ours is a reading with a letter.
+ * @throws whatever the sealer throws when a key cannot be reached: that is not the record's fault.
+ */
+export function readRecords(
+  records: readonly LogRecord[],
+  sealer: TextSealer,
+): Promise<Reading[]> {
+  return Promise.all(records.map(async (record) => {
+    try {
+      const { topic, partition, offset } = record;
+      const event = await decodeEvent(record, sealer);
+      return { record, recorded: { topic, partition, offset, event } };
+    } catch (error) {
+      if (!(error instanceof UnreadableEvent)) throw error;
+      return { record, letter: { record, category: error.category, message: error.message } };
+    }
+  }));
+}
+
+/** SQLSTATE classes of errors that lie in what was to be written: the same data fails again. */
+const dataClasses = new Set([
+  "21", // cardinality violation
+  "22", // data exception
+  "23", // integrity constraint violation
+  "54", // program limit exceeded
+  "P0", // raised by our own SQL
+]);
+
+/**
+ * Whether an event failed for what it says, so that it will fail again, rather than for the state of
+ * the world. A transactional projection meets the world through SQL alone, so any other error it
+ * throws is its own stumbling over the event. An effect projection says so with an UnreadableEvent.
+ */
+function liesInTheData(error: unknown, kind: Projection["kind"]): boolean {
+  if (error instanceof SqlError) return dataClasses.has(error.code.slice(0, 2));
+  return kind === "transactional" || error instanceof UnreadableEvent;
+}
+
+function categoryOf(error: unknown): string {
+  if (error instanceof SqlError) return `sql-${error.code}`;
+  return error instanceof UnreadableEvent ? error.category : "apply-failed";
+}
+
+/**
+ * Applies what can be applied, in order, and returns what cannot: each culprit, found by halving the
+ * batch, and every record that comes after one of its key. `parked` names the keys that have letters
+ * already, and gains those of the culprits.
+ *
+ * `attempt` must take back what it did when it throws.
+ */
+export async function applyFitting(
+  readings: readonly Reading[],
+  parked: Set<string>,
+  kind: Projection["kind"],
+  attempt: (events: readonly Recorded[]) => Promise<void>,
+): Promise<DeadLetter[]> {
+  const letters: DeadLetter[] = [];
+  const behind = (record: LogRecord) =>
+    letters.push({
+      record,
+      category: "behind",
+      message: "an earlier record of this key is parked",
+    });
+
+  const readable: { record: LogRecord; recorded: Recorded }[] = [];
+  for (const reading of readings) {
+    const key = keyOf(reading.record);
+    if (parked.has(key)) behind(reading.record);
+    else if ("recorded" in reading) readable.push(reading);
+    else {
+      letters.push(reading.letter);
+      parked.add(key);
+    }
+  }
+
+  // From here on `parked` stops only what comes after a culprit: those before an unreadable record
+  // of their key are in `readable`, and are due.
+  const failed = new Set<string>();
+  const apply = async (part: typeof readable): Promise<void> => {
+    const due = part.filter(({ record }) => {
+      if (!failed.has(keyOf(record))) return true;
+      behind(record);
+      return false;
+    });
+    const [first] = due;
+    if (!first) return;
+    try {
+      await attempt(due.map(({ recorded }) => recorded));
+    } catch (error) {
+      if (!liesInTheData(error, kind)) throw error;
+      if (due.length === 1) {
+        const message = error instanceof Error ? error.message : String(error);
+        letters.push({ record: first.record, category: categoryOf(error), message });
+        failed.add(keyOf(first.record));
+        return;
+      }
+      const half = Math.ceil(due.length / 2);
+      await apply(due.slice(0, half));
+      await apply(due.slice(half));
+    }
+  };
+  await apply(readable);
+  for (const key of failed) parked.add(key);
+  return letters;
+}
