@@ -34,7 +34,6 @@ export type RefusalCode =
   | "post-not-found"
   | "comment-not-found"
   | "media-not-uploaded"
-  | "media-mismatch"
   | "not-the-author"
   | "blocked"
   | "blocking"

@@ -23,7 +23,6 @@ export const problems = {
   "method-not-allowed": { status: 405, title: "This method is not allowed here" },
   "handle-taken": { status: 409, title: "This handle is taken" },
   "blocking": { status: 409, title: "You block this account" },
-  "media-mismatch": { status: 409, title: "The upload is not what was announced" },
   "account-closed": { status: 410, title: "This account is closed" },
   "body-too-large": { status: 413, title: "The body is too large" },
   "unsupported-media-type": { status: 415, title: "The body must be application/json" },

@@ -1,5 +1,5 @@
 /** At most this many places are sent: the server takes no more in one `Await-Position`. */
-const maximumPlaces = 64;
+const maximumPlaces = 128;
 
 /** Keeps the highest offset of each place that commands have answered in their `Position` header. */
 export class PositionKeeper {

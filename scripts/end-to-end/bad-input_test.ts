@@ -239,7 +239,7 @@ Deno.test("bad requests: each gets a problem document that says what is wrong", 
         404,
         "post-not-found",
       ],
-      "an id that is none": [ada.request("GET", "/v1/posts/1;drop"), 404, "not-found"],
+      "an id that is none": [ada.request("GET", "/v1/posts/1;drop"), 404, "post-not-found"],
       "a limit of 101": [
         ada.request("GET", "/v1/feed", { query: { limit: 101 } }),
         400,
