@@ -17,15 +17,19 @@ const odd = [
 ];
 
 /**
- * What every database must do. `open` is called once; each test works in a schema of its own, so
- * that one database serves them all.
+ * What every database must do. Each test works in a schema of its own, so that one connection serves
+ * them all.
  */
 export function sqlContract(name: string, open: () => Promise<Sql>): void {
-  let opened: Promise<Sql> | undefined;
+  let shared: Sql;
+  Deno.test.beforeAll(async () => {
+    shared = await open();
+  });
+  Deno.test.afterAll(() => shared.close());
   let schemas = 0;
   const test = (claim: string, body: (sql: Sql, schema: string) => Promise<void>) =>
     Deno.test(`${name}: ${claim}`, async () => {
-      const sql = await (opened ??= open());
+      const sql = shared;
       const schema = `contract_${Deno.pid}_${++schemas}`;
       await sql.execute(`CREATE SCHEMA ${schema}`);
       try {
@@ -221,7 +225,7 @@ export function sqlContract(name: string, open: () => Promise<Sql>): void {
   });
 
   Deno.test(`${name}: a closed database refuses with class 08`, async () => {
-    const sql = await (opened ??= open());
+    const sql = await open();
     await sql.close();
     await assert.rejects(
       sql.query("SELECT 1"),

@@ -1,5 +1,5 @@
-import { PGlite, type Transaction, types } from "@electric-sql/pglite";
-import { copyText } from "./copy-text.ts";
+import { FolderInUse, FolderUnreadable } from "./pglite/folder.ts";
+import type { Failure, Reply, Request } from "./pglite/messages.ts";
 import {
   type CopyValue,
   type Sql,
@@ -8,29 +8,13 @@ import {
   type SqlTransaction,
 } from "./port.ts";
 
-/** Another process, or this one, has the folder open. */
-export class FolderInUse extends Error {
-  override readonly name = "FolderInUse";
-  constructor(readonly folder: string) {
-    super(`${folder} is open in another process: one process at a time may use it`);
-  }
-}
+export { FolderInUse, FolderUnreadable };
 
 /**
- * The database in the folder cannot be started: it is damaged, or another PostgreSQL made it.
- * Move the folder aside and fill a new one from the event log.
- */
-export class FolderUnreadable extends Error {
-  override readonly name = "FolderUnreadable";
-  constructor(readonly folder: string, cause: unknown) {
-    super(`the database in ${folder} cannot be started: ${cause}`, { cause });
-  }
-}
-
-/**
- * PostgreSQL inside this process. Without a folder it lives in memory. With one it survives the
- * process being killed at any instant, for the operating system holds what was written; a power cut
- * may take the last commits, since PGlite runs without fsync.
+ * PostgreSQL inside this process, in a thread of its own: it is WebAssembly that runs to the end of a
+ * statement, and on the caller's thread nothing else would meanwhile. Without a folder it lives in
+ * memory. With one it survives the process being killed at any instant, for the operating system
+ * holds what was written; a power cut may take the last commits, since PGlite runs without fsync.
  *
  * There is one session: transactions run one after another, and a query outside waits for the
  * transaction that is open. So a transaction must not wait for a query of its own `Sql`.
@@ -41,61 +25,71 @@ export class FolderUnreadable extends Error {
  * @throws {FolderInUse} @throws {FolderUnreadable}
  */
 export async function openPglite(options: { folder?: string } = {}): Promise<Sql> {
-  const { folder } = options;
-  if (folder === undefined) return new PgliteSql(await start(undefined), () => {});
-  await Deno.mkdir(folder, { recursive: true });
-  const lock = await Deno.open(`${folder}/lock`, { create: true, write: true });
+  const thread = new Thread();
   try {
-    if (!await lock.tryLock(true)) throw new FolderInUse(folder);
-    return new PgliteSql(await startIn(folder), () => lock.close());
+    await thread.call({ op: "open", folder: options.folder });
+    return new ThreadedSql(thread);
   } catch (error) {
-    lock.close();
+    thread.end();
     throw error;
   }
 }
 
-/** A cluster is made aside and then renamed, so that one made by halves is never taken for whole. */
-async function startIn(folder: string): Promise<PGlite> {
-  const cluster = `${folder}/cluster`;
-  if (!await exists(cluster)) {
-    const unfinished = `${folder}/unfinished`;
-    if (await exists(unfinished)) await Deno.remove(unfinished, { recursive: true });
-    await (await start(unfinished)).close();
-    await Deno.rename(unfinished, cluster);
+class Thread {
+  readonly #worker = new Worker(new URL("./pglite/worker.ts", import.meta.url), { type: "module" });
+  readonly #calls = new Map<number, PromiseWithResolvers<unknown>>();
+  #count = 0;
+  #ended: SqlError | undefined;
+
+  constructor() {
+    this.#worker.onmessage = ({ data }: MessageEvent<Reply>) => {
+      const call = this.#calls.get(data.call);
+      this.#calls.delete(data.call);
+      if ("failure" in data) call?.reject(errorOf(data.failure));
+      else call?.resolve(data.result);
+    };
+    this.#worker.onerror = (event) => {
+      event.preventDefault();
+      this.end(new SqlError("08006", `the database's thread has died: ${event.message}`));
+    };
   }
-  return await start(cluster).catch((cause) => {
-    throw new FolderUnreadable(folder, cause);
-  });
-}
 
-function start(dataDir: string | undefined): Promise<PGlite> {
-  return PGlite.create({ dataDir, parsers: { [types.INT8]: Number } });
-}
-
-async function exists(path: string): Promise<boolean> {
-  return await Deno.stat(path).then(() => true, (error) => {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  });
-}
-
-class Queries implements SqlQueries {
-  readonly #session: PGlite | Transaction;
-  readonly #failed: () => void;
-
-  constructor(session: PGlite | Transaction, failed: () => void = () => {}) {
-    this.#session = session;
-    this.#failed = failed;
+  call(request: Request, session?: number): Promise<unknown> {
+    if (this.#ended) return Promise.reject(this.#ended);
+    const call = ++this.#count;
+    const settled = Promise.withResolvers<unknown>();
+    this.#calls.set(call, settled);
+    try {
+      this.#worker.postMessage({ call, session, ...request });
+    } catch (error) {
+      this.#calls.delete(call);
+      return Promise.reject(error); // A parameter that cannot pass between threads.
+    }
+    return settled.promise;
   }
+
+  newSession(): number {
+    return ++this.#count;
+  }
+
+  end(reason = new SqlError("08003", "the database is closed")): void {
+    if (this.#ended) return;
+    this.#ended = reason;
+    this.#worker.terminate();
+    for (const call of this.#calls.values()) call.reject(reason);
+    this.#calls.clear();
+  }
+}
+
+class ThreadedQueries implements SqlQueries {
+  constructor(readonly thread: Thread, readonly session?: number) {}
 
   async query<Row>(text: string, parameters: readonly unknown[] = []): Promise<Row[]> {
-    return await this.#run(async () =>
-      (await this.#session.query<Row>(text, [...parameters])).rows
-    );
+    return await this.thread.call({ op: "query", text, parameters }, this.session) as Row[];
   }
 
   async execute(text: string): Promise<void> {
-    await this.#run(() => this.#session.exec(text));
+    await this.thread.call({ op: "execute", text }, this.session);
   }
 
   async copy(
@@ -103,66 +97,42 @@ class Queries implements SqlQueries {
     columns: readonly string[],
     rows: Iterable<readonly CopyValue[]>,
   ): Promise<number> {
-    const statement = `COPY ${table} (${columns.join(", ")}) FROM '/dev/blob'`;
-    const blob = new Blob([...copyText(rows)]);
-    const { affectedRows } = await this.#run(() => this.#session.query(statement, [], { blob }));
-    return affectedRows ?? 0;
-  }
-
-  async #run<T>(work: () => Promise<T>): Promise<T> {
-    try {
-      return await work();
-    } catch (error) {
-      this.#failed();
-      throw sqlError(error);
-    }
+    const request = { op: "copy", table, columns, rows: [...rows] } as const;
+    return await this.thread.call(request, this.session) as number;
   }
 }
 
-class PgliteSql extends Queries implements Sql {
-  readonly #database: PGlite;
-  readonly #release: () => void;
-
-  constructor(database: PGlite, release: () => void) {
-    super(database);
-    this.#database = database;
-    this.#release = release;
-  }
-
+class ThreadedSql extends ThreadedQueries implements Sql {
   async transaction<T>(work: (transaction: SqlTransaction) => Promise<T>): Promise<T> {
-    let thrown: { by: unknown } | undefined;
+    const session = this.thread.newSession();
+    await this.thread.call({ op: "begin" }, session);
+    let result: T;
     try {
-      return await this.#database.transaction(async (session) => {
-        let failed = false;
-        const queries = new Queries(session, () => failed = true);
-        try {
-          const result = await work(queries);
-          // COMMIT of an aborted transaction is a silent ROLLBACK; this asks, and throws 25P02.
-          if (failed) await queries.query("SELECT");
-          return result;
-        } catch (error) {
-          thrown = { by: error };
-          throw error;
-        }
-      });
+      result = await work(new ThreadedQueries(this.thread, session));
     } catch (error) {
-      throw thrown ? thrown.by : sqlError(error);
+      await this.thread.call({ op: "end", commit: false }, session);
+      throw error;
     }
+    await this.thread.call({ op: "end", commit: true }, session);
+    return result;
   }
 
   async close(): Promise<void> {
     try {
-      await this.#database.close();
+      await this.thread.call({ op: "close" });
     } finally {
-      this.#release();
+      this.thread.end();
     }
   }
 }
 
-function sqlError(error: unknown): SqlError {
-  const code = error instanceof Error && "code" in error ? error.code : undefined;
-  const known = typeof code === "string" && /^[0-9A-Z]{5}$/.test(code) ? code : "08000";
-  return new SqlError(known, error instanceof Error ? error.message : String(error), {
-    cause: error,
-  });
+function errorOf(failure: Failure): Error {
+  switch (failure.kind) {
+    case "sql":
+      return new SqlError(failure.code, failure.message);
+    case "folder-in-use":
+      return new FolderInUse(failure.folder);
+    case "folder-unreadable":
+      return new FolderUnreadable(failure.folder, failure.reason);
+  }
 }
