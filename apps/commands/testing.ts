@@ -10,7 +10,7 @@ import { openSqliteLog } from "../../infra/event-log/sqlite.ts";
 import { Idempotency } from "../../infra/http/idempotency.ts";
 import { createRateLimits } from "../../infra/http/rate-limit.ts";
 import { RequestDigest } from "../../infra/http/request-digest.ts";
-import { testEdge } from "../../infra/http/testing.ts";
+import { TestCounts, testEdge } from "../../infra/http/testing.ts";
 import { AnswerSeal } from "../../infra/identity/answer-seal.ts";
 import { startOutboxRelay } from "../../infra/identity/outbox.ts";
 import { hashPassword, verifyPassword } from "../../infra/identity/passwords.ts";
@@ -85,7 +85,12 @@ async function openWorld(sql: Sql, { rateLimitScale = 0 } = {}) {
   }
 
   const waitedFor: Position[] = [];
-  const rateLimits = createRateLimits({ logger: silentLogger, scale: rateLimitScale });
+  const counts = new TestCounts();
+  const rateLimits = createRateLimits({
+    logger: silentLogger,
+    scale: rateLimitScale,
+    store: counts.store,
+  });
   const edge = testEdge().route(
     "/",
     createCommands({
@@ -171,6 +176,7 @@ async function openWorld(sql: Sql, { rateLimitScale = 0 } = {}) {
       return (await response.json()).postId;
     },
     async close() {
+      counts[Symbol.dispose]();
       await outbox.stop();
       await store.close();
       await identity.closeStore();
@@ -183,7 +189,7 @@ async function openWorld(sql: Sql, { rateLimitScale = 0 } = {}) {
 
 export const password = "correct horse battery";
 
-let database: Promise<Sql> | undefined;
+let database: Sql;
 
 /** Runs a test in a world of its own, on this file's database. */
 export function inWorld(
@@ -191,7 +197,7 @@ export function inWorld(
   options?: { rateLimitScale?: number },
 ): () => Promise<void> {
   return async () => {
-    const world = await openWorld(await (database ??= openDatabase()), options);
+    const world = await openWorld(database, options);
     try {
       await test(world);
     } finally {
@@ -200,6 +206,7 @@ export function inWorld(
   };
 }
 
-Deno.test.afterAll(async () => {
-  await (await database)?.close();
+Deno.test.beforeAll(async () => {
+  database = await openDatabase();
 });
+Deno.test.afterAll(() => database.close());

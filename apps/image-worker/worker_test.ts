@@ -35,8 +35,8 @@ Deno.test("an uploaded photograph becomes three stored variants and VariantsRead
     const bytes = await new Response(stored.body).bytes();
     assert.equal(bytes.length, variant.byteLength);
     const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex().slice(0, 16);
-    const recipe = `r${ready.data.recipe}`;
-    const prefix = `${variantPrefix(upload.mediaId)}${recipe}-${name}-${hash}.`;
+    const recipe: string = `r${ready.data.recipe}`;
+    const prefix: string = `${variantPrefix(upload.mediaId)}${recipe}-${name}-${hash}.`;
     assert(variant.objectKey.startsWith(prefix), variant.objectKey);
   }
   assert(

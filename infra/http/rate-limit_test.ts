@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { type RateLimiterAbstract, RateLimiterMemory } from "rate-limiter-flexible";
 import { silentLogger } from "../telemetry/logger.ts";
 import { createRateLimits, rateLimit } from "./rate-limit.ts";
-import { problemCode, testEdge } from "./testing.ts";
+import { problemCode, TestCounts, testEdge } from "./testing.ts";
 
 const queries = { name: "queries", quota: 2, window: 60 };
 
@@ -13,7 +13,8 @@ function edge(options: Partial<Parameters<typeof createRateLimits>[0]> = {}, tru
 }
 
 Deno.test("rateLimit: says what is left, then refuses with Retry-After", async () => {
-  const app = edge();
+  using counts = new TestCounts();
+  const app = edge(counts);
   const first = await app.request("/");
   assert.equal(first.headers.get("ratelimit-policy"), '"queries";q=2;w=60');
   assert.match(first.headers.get("ratelimit") ?? "", /^"queries";r=1;t=\d+$/);
@@ -30,18 +31,20 @@ Deno.test("rateLimit: counts each client apart, and no header of theirs buys a n
     app.request("/", { headers: { "X-Forwarded-For": forwarded } }, {
       remoteAddr: { transport: "tcp", hostname: remote, port: 1 },
     });
-  const direct = edge();
+  using counts = new TestCounts();
+  const direct = edge(counts);
   for (const claim of ["1.1.1.1", "2.2.2.2"]) await from(direct, claim, "10.0.0.1");
   assert.equal((await from(direct, "3.3.3.3", "10.0.0.1")).status, 429);
   assert.equal((await from(direct, "3.3.3.3", "10.0.0.2")).status, 200);
-  const proxied = edge({}, 1);
+  const proxied = edge(counts, 1);
   for (const claim of ["9.9.9.9", "8.8.8.8"]) await from(proxied, `${claim}, 1.1.1.1`, "10.0.0.1");
   assert.equal((await from(proxied, "7.7.7.7, 1.1.1.1", "10.0.0.1")).status, 429);
   assert.equal((await from(proxied, "1.1.1.1, 2.2.2.2", "10.0.0.1")).status, 200);
 });
 
 Deno.test("createRateLimits: scale multiplies quotas, and 0 switches them off", async () => {
-  const scaled = await edge({ scale: 5 }).request("/");
+  using counts = new TestCounts();
+  const scaled = await edge({ scale: 5, store: counts.store }).request("/");
   assert.equal(scaled.headers.get("ratelimit-policy"), '"queries";q=10;w=60');
   const off = edge({ scale: 0 });
   for (let n = 0; n < 5; n++) {

@@ -108,7 +108,7 @@ class ImageProcess {
       clearTimeout(timer);
     }
     this.#running = undefined;
-    const { code, signal } = await running.child.status;
+    const { code, signal } = await end(running);
     throw new ImageProcessDied(
       late
         ? `the image took longer than ${timeLimitMs / 1000} s`
@@ -119,11 +119,15 @@ class ImageProcess {
   async close(): Promise<void> {
     const running = this.#running;
     this.#running = undefined;
-    if (!running) return;
-    await running.input.close().catch(() => {});
-    await running.output.cancel();
-    await running.child.status;
+    if (running) await end(running);
   }
+}
+
+/** A process that is alive ends when its input does. */
+async function end({ child, input, output }: Running): Promise<Deno.CommandStatus> {
+  await input.close().catch(() => {});
+  await output.cancel();
+  return await child.status;
 }
 
 interface Running {

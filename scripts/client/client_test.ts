@@ -169,14 +169,14 @@ Deno.test("ShutterlogClient: feedPages reads to the end and awaits once", async 
   assert.equal(new URL(second?.url ?? "").search, "?cursor=next");
 });
 
-Deno.test("PositionKeeper: sends the 64 places it heard of last", () => {
+Deno.test("PositionKeeper: sends the 128 places it heard of last", () => {
   assert.equal(new PositionKeeper().header, undefined);
   const keeper = new PositionKeeper();
-  for (let partition = 0; partition < 70; partition++) keeper.keep(`posts:${partition}:1`);
+  for (let partition = 0; partition < 134; partition++) keeper.keep(`posts:${partition}:1`);
   keeper.keep("posts:6:0, posts:7:9");
   keeper.keep(null);
   const places = keeper.header?.split(",") ?? [];
-  assert.equal(places.length, 64);
+  assert.equal(places.length, 128);
   assert.equal(places[0], "posts:8:1");
   assert.deepEqual(places.slice(-2), ["posts:6:1", "posts:7:9"]);
 });

@@ -38,7 +38,7 @@ Deno.test("bad files: each is refused or rejected with its reason, and the next 
           return;
         }
         const media = await ada.waitForMedia(await ada.upload(contentType, bytes));
-        assert.equal(media.status, outcome.status, media.reason);
+        assert.equal(media.status, outcome.status, media.reason ?? "");
         if (outcome.status === "rejected") assert.equal(media.reason, outcome.reason);
         else assert.deepEqual([media.width, media.height], [outcome.width, outcome.height]);
       });

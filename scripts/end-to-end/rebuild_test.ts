@@ -3,6 +3,7 @@ import { ShutterlogClient } from "../client/client.ts";
 import { drawPhoto } from "../photos/photo.ts";
 import { assertSameAnswers, everyAnswer } from "./answers.ts";
 import { freePort, startServer, withDataDir } from "./server.ts";
+import { until } from "./until.ts";
 
 const password = "correct horse battery";
 const irreplaceable = new Set(["log", "identity", "objects"]);
@@ -27,7 +28,7 @@ Deno.test("everything but the log, the identity store and the objects can be del
       assert.equal(ada.lastAnswer?.headers.get("Position-Reached"), "true");
       // What dan left behind is ended by events that follow his closing; they are in when his likes are.
       const [adaId = "", bobId = ""] = ids;
-      await until(async () => {
+      await until("dan's traces are ended", async () => {
         const posts = (await ada.accountPosts(adaId)).items;
         const { followerCount } = await ada.account(bobId);
         return followerCount === 2 && posts.every(({ likeCount }) => likeCount <= 3);
@@ -87,12 +88,4 @@ async function populate(people: ShutterlogClient[], ids: string[]): Promise<void
   await cyd.createPost({ mediaIds: [broken], caption: "never to be seen" });
   await cyd.block(ids[0] ?? "");
   await dan.closeAccount(password);
-}
-
-async function until(holds: () => Promise<boolean>, withinMs = 30_000): Promise<void> {
-  const deadline = performance.now() + withinMs;
-  while (!await holds()) {
-    assert.ok(performance.now() < deadline, `not within ${withinMs} ms`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
 }
