@@ -1,44 +1,24 @@
 import { join } from "node:path";
-import type { EventLog } from "../event-log/port.ts";
 import { openSqliteLog } from "../event-log/sqlite.ts";
 import { createMemoryFeedCache } from "../feed-cache/memory.ts";
-import type { FeedCache } from "../feed-cache/port.ts";
 import { RequestDigest } from "../http/request-digest.ts";
 import { AnswerSeal } from "../identity/answer-seal.ts";
-import type { Identity } from "../identity/port.ts";
 import { AccountSealer } from "../identity/sealing.ts";
 import { Sessions } from "../identity/sessions.ts";
 import { openSqliteIdentity } from "../identity/sqlite.ts";
 import { AccessTokens } from "../identity/tokens.ts";
 import { createIsolatedProcessor } from "../images/isolated.ts";
-import type { ImageProcessor } from "../images/port.ts";
 import { cdnHandler } from "../object-store/cdn.ts";
 import { localEndpoint } from "../object-store/endpoint.ts";
 import { openLocalStore } from "../object-store/local.ts";
-import type { ObjectStore } from "../object-store/port.ts";
 import { FolderUnreadable, openPglite } from "../sql/pglite.ts";
 import type { Sql } from "../sql/port.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { Config } from "./config.ts";
+import type { Engines } from "./engines.ts";
 import { keptSecrets } from "./secrets.ts";
 
 export { FolderInUse } from "../sql/pglite.ts";
-
-/** Every engine the product runs on, behind its port. */
-export interface Engines {
-  readonly log: EventLog;
-  readonly sql: Sql;
-  readonly feedCache: FeedCache;
-  readonly store: ObjectStore;
-  readonly identity: Identity;
-  readonly sessions: Sessions;
-  readonly accessTokens: AccessTokens;
-  readonly sealer: AccountSealer;
-  readonly answerSeal: AnswerSeal;
-  readonly requestDigest: RequestDigest;
-  readonly images: ImageProcessor;
-  close(): Promise<void>;
-}
 
 /** Engines that live in this process, with the HTTP endpoints that S3 and a CDN would have. */
 export interface EmbeddedEngines extends Engines {

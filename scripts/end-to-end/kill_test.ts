@@ -121,7 +121,7 @@ async function assertKept(author: Author, reader: ShutterlogClient): Promise<voi
   assert.equal((await reader.account(author.accountId)).postCount, posts.length);
 
   for (const mediaId of author.acknowledgedUploads) {
-    const { status } = await author.client.waitForMedia(mediaId, { timeoutSeconds: 60 });
+    const { status } = await author.client.waitForMedia(mediaId, { timeoutSeconds: 120 });
     assert.equal(status, "ready");
   }
   for (const post of author.liked) {

@@ -68,7 +68,7 @@ export async function startServer(options: {
   );
   const timer = setTimeout(
     () => trouble.reject(new Error(`the server is not ready:\n${written}`)),
-    options.readyWithinMs ?? 60_000,
+    options.readyWithinMs ?? 120_000,
   );
   const settled = new AbortController();
   try {

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 export async function until(
   what: string,
   holds: () => Promise<boolean>,
-  withinMs = 30_000,
+  withinMs = 90_000,
 ): Promise<void> {
   const deadline = performance.now() + withinMs;
   while (!await holds()) {

@@ -1,0 +1,68 @@
+import { topics } from "../../domain/event.ts";
+import type { Engines } from "../../infra/config/engines.ts";
+import { newId } from "../../infra/event-log/ids.ts";
+import type { EventLog } from "../../infra/event-log/port.ts";
+import type { Logger } from "../../infra/telemetry/logger.ts";
+import { createFeeds } from "../../projections/feeds/feeds.ts";
+import { dropWhenHostChanged } from "../../projections/manifests/host.ts";
+import { createManifests } from "../../projections/manifests/manifests.ts";
+import { readModel } from "../../projections/read-model/read-model.ts";
+import { ensureProjection } from "../../projections/runner/control.ts";
+import { LiveSql } from "../../projections/runner/live-schemas.ts";
+import type { Progress } from "../../projections/runner/progress.ts";
+import { startProjector } from "../../projections/runner/runner.ts";
+import { starting, type Stoppable } from "../stoppable.ts";
+import { endAccount } from "./reactors/end-account.ts";
+import { purgeMedia } from "./reactors/purge-media.ts";
+import { startReactor } from "./reactors/reactor.ts";
+
+/** Records of one aggregate type share this many partitions. */
+const partitions = 16;
+
+/** Longer than another edge believes in a session that has ended. */
+const closingGraceMs = 15_000;
+
+export function ensureTopics(log: EventLog): Promise<void> {
+  return log.ensureTopics(topics.map((name) => ({ name, partitions })));
+}
+
+/** Keeps the projections, and carries on what must follow from events. */
+export function runProjector(
+  engines: Pick<Engines, "log" | "sql" | "feedCache" | "store" | "sealer">,
+  options: {
+    readonly cdnBaseUrl: string;
+    readonly progress: Progress;
+    readonly logger: Logger;
+    /** See `dropWhenHostChanged`: only for a run with no other to serve from meanwhile. */
+    readonly remakeManifests: boolean;
+  },
+): Promise<Stoppable> {
+  const { log, sql, feedCache, store, sealer } = engines;
+  const { cdnBaseUrl, progress, logger } = options;
+  const live = new LiveSql(sql);
+  return starting(async (started) => {
+    await ensureTopics(log);
+    const manifests = createManifests({ cdnBaseUrl });
+    const projections = [readModel, manifests, createFeeds({ cache: feedCache, sql: live })];
+    for (const projection of projections) await ensureProjection(sql, log, projection);
+    if (options.remakeManifests && await dropWhenHostChanged(sql, live, manifests, cdnBaseUrl)) {
+      logger.info("variants are served from another host now: manifests are made again");
+    }
+    started.add(await startProjector({ log, sql, projections, sealer, logger, progress }));
+
+    const services = {
+      log,
+      store,
+      sql: live,
+      sealer,
+      progress,
+      logger: logger.with({ part: "reactor" }),
+      now: () => new Date(),
+      newId,
+    };
+    for (const reactor of [purgeMedia(services), endAccount(services, closingGraceMs)]) {
+      started.add(await startReactor(reactor, services));
+    }
+    return started;
+  });
+}
