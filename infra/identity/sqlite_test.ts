@@ -77,7 +77,7 @@ async function* sayings(args: string[]): AsyncGenerator<Said> {
   let left = 20 + Math.floor(Math.random() * 150);
   try {
     // Lines written before the kill are still in the pipe after it, and count.
-    for await (const line of createInterface(Readable.fromWeb(client.stdout))) {
+    for await (const line of createInterface(Readable.from(client.stdout))) {
       yield JSON.parse(line);
       if (--left === 0) client.kill("SIGKILL");
     }

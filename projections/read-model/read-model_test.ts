@@ -119,6 +119,29 @@ function said<Type extends Said["type"]>(
   return { type, data } as Said;
 }
 
+/**
+ * Without what no decider records: a change or an end of a post or comment that was not there yet. It
+ * is void and leaves no trace, so that, told a second time later, it would not be.
+ */
+function possible(history: readonly Said[]): Said[] {
+  const known = new Set<string>();
+  return history.filter((fact) => {
+    switch (fact.type) {
+      case "PostCreated":
+        return known.add(fact.data.postId);
+      case "CommentAdded":
+        return known.add(fact.data.commentId);
+      case "CaptionChanged":
+      case "PostDeleted":
+        return known.has(fact.data.postId);
+      case "CommentDeleted":
+        return known.has(fact.data.commentId);
+      default:
+        return true;
+    }
+  });
+}
+
 /** The history with some facts appended a second time, anywhere after the first. */
 function withDuplicates(
   events: readonly DomainEvent[],
@@ -347,7 +370,7 @@ Deno.test("readModel", async (t) => {
             fc.array(fc.tuple(fc.nat(), fc.nat()), { maxLength: 8 }),
             fc.array(anyStep, { minLength: 1, maxLength: 12 }),
             async (history, duplicates, steps) => {
-              const events = recorded(history);
+              const events = recorded(possible(history));
               const expected = await applyBySteps(sql, events, allAtOnce);
               const actual = await applyBySteps(sql, withDuplicates(events, duplicates), steps);
               assert.deepEqual(actual, expected);
