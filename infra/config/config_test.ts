@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { InvalidConfiguration, loadConfig } from "./config.ts";
+import { InvalidConfiguration, loadConfig, loadNetworkedConfig } from "./config.ts";
 
 Deno.test("loadConfig: an empty environment is a whole configuration", () => {
   const config = loadConfig({});
@@ -22,5 +22,42 @@ Deno.test("loadConfig: URLs carry no trailing slash, since paths are put behind 
   assert.equal(
     loadConfig({ CDN_BASE_URL: "https://img.example" }).CDN_BASE_URL,
     "https://img.example",
+  );
+});
+
+const networked = {
+  KAFKA_BROKERS: "127.0.0.1:9092, 127.0.0.1:9094",
+  POSTGRES_URL: "postgres://u:p@127.0.0.1:5432/shutterlog",
+  REDIS_URL: "redis://127.0.0.1:6379",
+  S3_BUCKET: "shutterlog",
+  S3_ACCESS_KEY_ID: "k",
+  S3_SECRET_ACCESS_KEY: "s",
+  CDN_BASE_URL: "https://img.example",
+  SERVER_SECRETS: btoa("x".repeat(32)),
+};
+
+Deno.test("loadNetworkedConfig: reads lists, and names what is missing", () => {
+  const config = loadNetworkedConfig(networked);
+  assert.deepEqual(config.KAFKA_BROKERS, ["127.0.0.1:9092", "127.0.0.1:9094"]);
+  assert.deepEqual(config.POSTGRES_REPLICA_URLS, []);
+  assert.throws(() => loadNetworkedConfig({}), (error) =>
+    error instanceof InvalidConfiguration &&
+    ["KAFKA_BROKERS", "POSTGRES_URL", "S3_BUCKET", "SERVER_SECRETS"]
+      .every((name) => error.message.includes(name)));
+});
+
+Deno.test("loadNetworkedConfig: one Redis or a cluster, and no short secret", () => {
+  const wrong = (change: Record<string, string>, name: string) =>
+    assert.throws(
+      () => loadNetworkedConfig({ ...networked, ...change }),
+      (error) => error instanceof InvalidConfiguration && error.message.includes(name),
+    );
+  wrong({ REDIS_URL: "" }, "REDIS_URL");
+  wrong({ REDIS_CLUSTER_NODES: "127.0.0.1:7001" }, "REDIS_URL");
+  wrong({ SERVER_SECRETS: btoa("short") }, "SERVER_SECRETS");
+  assert.deepEqual(
+    loadNetworkedConfig({ ...networked, REDIS_URL: "", REDIS_CLUSTER_NODES: "a:1,b:2" })
+      .REDIS_CLUSTER_NODES,
+    ["a:1", "b:2"],
   );
 });

@@ -7,7 +7,6 @@ import { AccountSealer } from "../identity/sealing.ts";
 import { Sessions } from "../identity/sessions.ts";
 import { openSqliteIdentity } from "../identity/sqlite.ts";
 import { AccessTokens } from "../identity/tokens.ts";
-import { createIsolatedProcessor } from "../images/isolated.ts";
 import { cdnHandler } from "../object-store/cdn.ts";
 import { localEndpoint } from "../object-store/endpoint.ts";
 import { openLocalStore } from "../object-store/local.ts";
@@ -16,6 +15,7 @@ import type { Sql } from "../sql/port.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { Config } from "./config.ts";
 import type { Engines } from "./engines.ts";
+import { openImages } from "./images.ts";
 import { keptSecrets } from "./secrets.ts";
 
 export { FolderInUse } from "../sql/pglite.ts";
@@ -79,7 +79,7 @@ export async function openEmbedded(
       (cache) => cache.close(),
     );
     const images = await open(
-      Promise.resolve(createIsolatedProcessor({ processes: config.IMAGE_CONCURRENCY, logger })),
+      Promise.resolve(openImages(config, logger)),
       (images) => images.close(),
     );
     const accessTokens = await AccessTokens.create({ secrets: [serverSecret], issuer });

@@ -90,11 +90,15 @@ export class SortedIds {
   }
 
   #format(at: number): string {
-    const hex = this.#bytes.subarray(at * width, (at + 1) * width).toHex();
-    return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${
-      hex.slice(20)
-    }`;
+    return formatId(this.#bytes.subarray(at * width, (at + 1) * width));
   }
+}
+
+export function formatId(id: Uint8Array): string {
+  const hex = id.toHex();
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${
+    hex.slice(20)
+  }`;
 }
 
 export function compareIds(a: Uint8Array, b: Uint8Array): number {

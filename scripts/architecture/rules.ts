@@ -21,7 +21,7 @@ const mayImport: Readonly<Record<Layer, readonly Layer[]>> = {
 };
 
 /** What tests of every layer may draw on besides. */
-const testMaterial = ["scripts/photos/", "scripts/client/"];
+const testMaterial = ["scripts/photos/", "scripts/client/", "scripts/stack/"];
 
 /** Folders of infra that are no port: everything in them is for all who may import infra. */
 const commonInfra = ["infra/config/", "infra/http/", "infra/telemetry/"];

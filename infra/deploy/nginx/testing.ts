@@ -1,0 +1,80 @@
+import { missingFor } from "../../../scripts/stack/available.ts";
+import { type RunningCdn, startCdn } from "../../../scripts/stack/nginx.ts";
+import { freePorts } from "../../../scripts/stack/ports.ts";
+import { type RunningS3, startS3 } from "../../../scripts/stack/s3.ts";
+import type { ObjectStore } from "../../object-store/port.ts";
+import { openS3Store } from "../../object-store/s3.ts";
+
+/** Registers tests where all of these servers can run, and says so where they cannot. */
+export async function wherePresent(
+  suite: string,
+  servers: readonly ("nginx" | "s3")[],
+  register: () => void,
+): Promise<void> {
+  const missing = await missingFor(servers);
+  if (missing.length === 0) return register();
+  const names = missing.map(({ name }) => name).join(", ");
+  console.log(`left out: ${suite}, since there is no ${names} (deno task stack install)`);
+}
+
+/** A CDN edge before a real store, with a counter of what it fetches in between. */
+export interface EdgeUnderTest extends AsyncDisposable {
+  readonly store: ObjectStore;
+  readonly s3: RunningS3;
+  readonly cdn: RunningCdn;
+  /** Requests that reached the store since the last call. */
+  fetched(): number;
+  /** Milliseconds that each answer of the store is held back. */
+  delay(milliseconds: number): void;
+}
+
+export async function edgeUnderTest(): Promise<EdgeUnderTest> {
+  const folder = await Deno.makeTempDir();
+  // Servers that refuse root run as accounts of their own.
+  await Deno.chmod(folder, 0o755);
+  const cleanup = new AsyncDisposableStack();
+  cleanup.defer(() => Deno.remove(folder, { recursive: true }));
+  try {
+    const s3 = await startS3({ folder });
+    cleanup.defer(() => s3.stop());
+    const { bucket, endpoint, region, ...credentials } = s3.store;
+    const store = openS3Store({ bucket, endpoint, region, credentials, forcePathStyle: true });
+    cleanup.defer(() => store.close());
+
+    let count = 0;
+    let delay = 0;
+    const counter = Deno.serve(
+      { hostname: "127.0.0.1", port: freePorts(1)[0] ?? 0, onListen() {} },
+      async (request) => {
+        count++;
+        if (delay > 0) await new Promise((resolve) => setTimeout(resolve, delay));
+        const { pathname, search } = new URL(request.url);
+        try {
+          return await fetch(`${endpoint}${pathname}${search}`, { headers: request.headers });
+        } catch {
+          return new Response(null, { status: 502 });
+        }
+      },
+    );
+    cleanup.defer(() => counter.shutdown());
+    const cdn = await startCdn({ folder, store: `127.0.0.1:${counter.addr.port}`, bucket });
+    cleanup.defer(() => cdn.stop());
+    return {
+      store,
+      s3,
+      cdn,
+      fetched() {
+        const fetched = count;
+        count = 0;
+        return fetched;
+      },
+      delay(milliseconds) {
+        delay = milliseconds;
+      },
+      [Symbol.asyncDispose]: () => cleanup.disposeAsync(),
+    };
+  } catch (error) {
+    await cleanup.disposeAsync();
+    throw error;
+  }
+}

@@ -1,0 +1,220 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type { ConsumeOptions, Consumption, LogRecord, TopicPartition } from "../port.ts";
+import { Brokers, type ClientOptions } from "./brokers.ts";
+import { Fetcher, Lead } from "./fetcher.ts";
+import { type Assignment, Member } from "./member.ts";
+import { isProtocolError } from "./patience.ts";
+import { WakeUp } from "./wake-up.ts";
+
+/** A partition this member owns. A new object whenever another member may have had it in between. */
+interface Held extends TopicPartition {
+  /** Undefined until its start is known. */
+  lead: Lead | undefined;
+  /** The offset to be handled next. */
+  next: number;
+  /** Handled up to `next`, which is not committed yet. */
+  dirty: boolean;
+}
+
+/** Records that are handed over together, by partition. */
+type Batch = ReadonlyMap<Held, readonly LogRecord[]>;
+
+const firstPause = 100;
+const longestPause = 5_000;
+const fenced = ["ILLEGAL_GENERATION", "REBALANCE_IN_PROGRESS", "UNKNOWN_MEMBER_ID"];
+
+/**
+ * One member of a consumer group. A single loop finds where to begin, takes what has been fetched, hands
+ * it over and commits, so no two batches overlap. Meanwhile the group may rebalance: what was kept
+ * goes on, what was lost is told to the handler and never committed.
+ */
+export class Consumer implements Consumption {
+  readonly #options: ConsumeOptions;
+  readonly #brokers: Brokers;
+  readonly #member: Member;
+  readonly #fetcher: Fetcher;
+  readonly #stopping = new AbortController();
+  readonly #wakeUp = new WakeUp();
+  #assignment: Assignment = { memberId: "", generation: -1, partitions: [] };
+  readonly #held = new Map<string, Held>();
+  /** In hand, with what tells its handler to leave off. */
+  #handling: { batch: Batch; controller: AbortController } | undefined;
+  /** What the handler failed on. */
+  #again: Batch = new Map();
+  #running: Promise<void> = Promise.resolve();
+  #stopped: Promise<void> | undefined;
+
+  constructor(options: ConsumeOptions, clients: ClientOptions) {
+    this.#options = options;
+    // Connections of its own: a broker answers one request of a connection after the other, and a fetch waits.
+    this.#brokers = new Brokers(clients);
+    const error = (error: unknown) => this.#onError(error);
+    const wake = () => this.#wakeUp.raise();
+    this.#fetcher = new Fetcher(this.#brokers, { fetched: wake, error });
+    this.#member = new Member(clients, options, {
+      assigned: (assignment) => this.#assign(assignment),
+      failed: (error) => {
+        this.#onError(error);
+        wake();
+      },
+    });
+  }
+
+  /** Resolves when the member has joined. */
+  async start(): Promise<void> {
+    try {
+      await this.#member.join();
+    } catch (error) {
+      await this.#close();
+      throw error;
+    }
+    this.#running = this.#run();
+  }
+
+  stop(): Promise<void> {
+    return this.#stopped ??= this.#stop();
+  }
+
+  async #stop(): Promise<void> {
+    const reason = new DOMException("the consumer is stopping", "AbortError");
+    this.#stopping.abort(reason);
+    this.#handling?.controller.abort(reason);
+    this.#wakeUp.raise();
+    await this.#running;
+    await this.#close();
+  }
+
+  async #close(): Promise<void> {
+    await this.#member.leave();
+    await this.#brokers.close();
+    await this.#fetcher.close();
+  }
+
+  async #run(): Promise<void> {
+    let pause = firstPause;
+    while (!this.#stopping.signal.aborted) {
+      try {
+        await this.#member.join();
+        await this.#commit();
+        await this.#findStarts();
+        const batch = this.#nextBatch();
+        if (batch.size > 0) await this.#deliver(batch);
+        else await this.#wakeUp.raised();
+        pause = firstPause;
+      } catch (error) {
+        this.#onError(error);
+        await delay(pause, undefined, { signal: this.#stopping.signal }).catch(() => {});
+        pause = Math.min(pause * 2, longestPause);
+      }
+    }
+    await this.#commit().catch((error) => this.#onError(error));
+  }
+
+  /**
+   * What was held is kept only if this member had it in the generation before this one: otherwise another may
+   * have had it, and have got further.
+   */
+  #assign(assignment: Assignment): void {
+    const { memberId, generation, partitions } = assignment;
+    const continuous = memberId === this.#assignment.memberId &&
+      generation <= this.#assignment.generation + 1;
+    const before = new Map(this.#held);
+    this.#assignment = assignment;
+    this.#held.clear();
+    for (const { topic, partition } of partitions) {
+      const kept = continuous ? before.get(name({ topic, partition })) : undefined;
+      const held = kept ?? { topic, partition, lead: undefined, next: 0, dirty: false };
+      this.#held.set(name(held), held);
+    }
+    this.#followHeld();
+    const lost = [...this.#handling?.batch.keys() ?? []].some((held) => !this.#holds(held));
+    if (lost) {
+      this.#handling?.controller.abort(
+        new DOMException("a partition was taken away", "AbortError"),
+      );
+    }
+    this.#options.onAssigned?.(partitions);
+    this.#wakeUp.raise();
+  }
+
+  #holds(held: Held): boolean {
+    return this.#held.get(name(held)) === held;
+  }
+
+  #followHeld(): void {
+    this.#fetcher.follow([...this.#held.values()].flatMap(({ lead }) => lead ?? []));
+  }
+
+  async #findStarts(): Promise<void> {
+    const fresh = [...this.#held.values()].filter(({ lead }) => lead === undefined);
+    if (fresh.length === 0) return;
+    const starts = await this.#options.startAt?.(fresh.map(place)) ?? [];
+    const open = fresh.filter((_, index) => starts[index] === undefined);
+    const committed = await this.#member.committed(open);
+    fresh.forEach((held, index) => {
+      held.next = starts[index] ?? committed[open.indexOf(held)] ?? 0;
+      held.lead = new Lead(held, held.next);
+    });
+    this.#followHeld();
+  }
+
+  #nextBatch(): Batch {
+    const again = [...this.#again].filter(([held]) => this.#holds(held));
+    this.#again = new Map();
+    if (again.length > 0) return new Map(again);
+    const records = this.#fetcher.take(this.#options.maximumBatch ?? 500);
+    const batch = new Map<Held, LogRecord[]>();
+    for (const [key, ofPartition] of Map.groupBy(records, name)) {
+      const held = this.#held.get(key);
+      if (held) batch.set(held, ofPartition);
+    }
+    return batch;
+  }
+
+  async #deliver(batch: Batch): Promise<void> {
+    const controller = new AbortController();
+    this.#handling = { batch, controller };
+    try {
+      await this.#options.handle([...batch.values()].flat(), controller.signal);
+      for (const [held, records] of batch) {
+        held.next = (records.at(-1)?.offset ?? 0) + 1;
+        held.dirty = true;
+      }
+    } catch (error) {
+      this.#again = batch;
+      if (!controller.signal.aborted || !isAbort(error, controller.signal)) throw error;
+    } finally {
+      this.#handling = undefined;
+    }
+  }
+
+  async #commit(): Promise<void> {
+    const due = [...this.#held.values()].filter(({ dirty }) => dirty)
+      .map((held) => ({ held, ...place(held), next: held.next }));
+    if (due.length === 0) return;
+    try {
+      await this.#member.commit(this.#assignment, due);
+    } catch (error) {
+      // The group is about to rebalance. What is kept in it is committed then.
+      if (isProtocolError(error, ...fenced)) return;
+      throw error;
+    }
+    for (const { held, next } of due) if (held.next === next) held.dirty = false;
+  }
+
+  #onError(error: unknown): void {
+    this.#options.onError?.(error);
+  }
+}
+
+function isAbort(error: unknown, signal: AbortSignal): boolean {
+  return error === signal.reason || (error instanceof Error && error.name === "AbortError");
+}
+
+function place({ topic, partition }: TopicPartition): TopicPartition {
+  return { topic, partition };
+}
+
+function name({ topic, partition }: TopicPartition): string {
+  return `${topic}:${partition}`;
+}

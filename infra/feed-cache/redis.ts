@@ -1,0 +1,158 @@
+import { type Claim, claimSeconds, type FeedCache, type FeedPage, feedWindow } from "./port.ts";
+import { closeRedis, type RedisClient } from "./redis-client.ts";
+import { Histories } from "./redis-histories.ts";
+import { evaluate, RedisNodes } from "./redis-nodes.ts";
+import * as scripts from "./redis-scripts.ts";
+import { compareIds, formatId, parseId } from "./sorted-ids.ts";
+
+/** Pushes that may wait in front of a header until they are put in their place. */
+const waitingPushes = 100;
+/** Milliseconds a reader waits before the database must answer, and a projection before it fails. */
+const patience = { read: 500, write: 5_000 };
+/** Milliseconds a filled feed is kept, so that a reader who stays away costs nothing. */
+const feedLifetime = 7 * 24 * 3_600_000;
+
+const width = 16;
+const lowest = new Uint8Array(width);
+const highest = "ffffffff-ffff-ffff-ffff-ffffffffffff";
+
+/**
+ * Feeds in Redis, one server or a cluster. A feed is one list, of about 18.5 bytes an entry:
+ *
+ *     pushes, as they came | header | ids in their place, newest first
+ *
+ * A push is one LPUSHX, which reads and sorts nothing. Whoever reads the feed next, or is the
+ * hundredth to push, has a script put the pushes in their place, each once, and cut the window. Until
+ * the next push the feed begins with its header, and a page of it is one LRANGE.
+ *
+ * All else there is to know of a feed is in its header: whether it is claimed and by what token, its
+ * floor, its history. So a feed comes, expires and is evicted as a whole, whichever key the expiry or
+ * `maxmemory` takes and whenever: it can be missing, but not partly there. A script touches one key.
+ *
+ * **Fail-over.** Redis acknowledges a push before its replicas have it, so a promoted replica may lack
+ * some, and so may a server that starts from an old snapshot. Either begins a new replication history
+ * (`master_replid`), and a feed is valid only in the history in which it was claimed: in any other it
+ * is missing, and claimed and filled anew. What is left: a master that was frozen and has been
+ * replaced meanwhile may serve and acknowledge, when it wakes, until it hears of its successor; what
+ * is pushed to it in that moment is lacking in feeds that were claimed there since.
+ *
+ * Every operation but `check` tries for a bounded time.
+ * @throws {FeedCacheUnavailable} from each of them.
+ */
+export function createRedisFeedCache(
+  { client, prefix = "feed:" }: { client: RedisClient; prefix?: string },
+): FeedCache {
+  const nodes = new RedisNodes(client);
+  const histories = new Histories();
+  const keyOf = (readerId: string) => prefix + readerId;
+  const run = (script: scripts.Script, readerId: string, ...args: (Uint8Array | number)[]) =>
+    nodes.run(script, keyOf(readerId), patience.write, ...args);
+
+  return {
+    async push(readerIds, postId) {
+      const id = parseId(postId);
+      const overdue: string[] = [];
+      const command = { name: "lpushx", arguments: [id] } as const;
+      await nodes.each(readerIds.map(keyOf), command, patience.write, (key, length) => {
+        if (length > feedWindow + waitingPushes) overdue.push(key);
+      });
+      await Promise.all(
+        overdue.map((key) => nodes.run(scripts.settleScript, key, patience.write)),
+      );
+    },
+
+    async merge(readerId, postIds, reachesFirst) {
+      await run(scripts.mergeScript, readerId, ...reach(postIds, reachesFirst));
+    },
+
+    async remove(readerId, postIds) {
+      await run(scripts.removeScript, readerId, ...postIds.map(parseId));
+    },
+
+    async read(readerId, { before = highest, limit }) {
+      const key = keyOf(readerId);
+      const below = parseId(before);
+      const page = await nodes.on(
+        key,
+        patience.read,
+        (node) =>
+          histories.reading(node, async () => {
+            // The first element tells whether it will do: a header, and no page further down.
+            const newest = before === highest ? await node.lrangeBuffer(key, 0, limit) : undefined;
+            if (newest && newest[0]?.length !== width) return newest;
+            return listOf(await evaluate(node, scripts.pageScript, key, below, limit));
+          }),
+      );
+      const [header, ...ids] = page?.value ?? [];
+      if (!page || !header) return { state: "missing" };
+      return pageOf(parseHeader(header), ids, page.history, limit);
+    },
+
+    async claim(readerId) {
+      const token = crypto.randomUUID();
+      const won = await run(
+        scripts.claimScript,
+        readerId,
+        parseId(token),
+        claimSeconds * 1000,
+      );
+      return won === 1 ? { readerId, token } : undefined;
+    },
+
+    async fill({ readerId, token }: Claim, postIds, reachesFirst) {
+      const filled = await run(
+        scripts.fillScript,
+        readerId,
+        parseId(token),
+        feedLifetime,
+        ...reach(postIds, reachesFirst),
+      );
+      return filled === 1;
+    },
+
+    async drop(readerIds) {
+      const command = { name: "unlink", arguments: [] } as const;
+      await nodes.each(readerIds.map(keyOf), command, patience.write, () => {});
+    },
+
+    check: () => nodes.check(patience.read),
+    close: () => closeRedis(client),
+  };
+}
+
+/** The floor that these ids have, and the ids, newest first. */
+function reach(postIds: readonly string[], reachesFirst: boolean): Uint8Array[] {
+  const ids = postIds.map(parseId).sort((a, b) => compareIds(b, a));
+  return [(reachesFirst ? undefined : ids.at(-1)) ?? lowest, ...ids];
+}
+
+function pageOf(
+  header: Header,
+  ids: readonly Uint8Array[],
+  history: string,
+  limit: number,
+): FeedPage {
+  if (header.history !== history) return { state: "missing" };
+  if (header.claimed) return { state: "filling" };
+  const endsAtFloor = ids.length < limit && compareIds(header.floor, lowest) > 0;
+  return { state: "complete", ids: ids.map(formatId), endsAtFloor };
+}
+
+interface Header {
+  readonly claimed: boolean;
+  readonly history: string;
+  readonly floor: Uint8Array;
+}
+
+/** `C` or `F` for claimed or filled, 40 digits of history, the floor, and the token while claimed. */
+function parseHeader(header: Uint8Array): Header {
+  return {
+    claimed: header[0] === "C".charCodeAt(0),
+    history: new TextDecoder().decode(header.subarray(1, 41)),
+    floor: header.subarray(41, 57),
+  };
+}
+
+function listOf(answer: unknown): Uint8Array[] {
+  return Array.isArray(answer) ? answer : [];
+}

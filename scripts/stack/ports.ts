@@ -1,0 +1,37 @@
+/** Whether nobody listens there, on any of this machine's addresses. */
+export function isFree(port: number): boolean {
+  return !["/proc/net/tcp", "/proc/net/tcp6"].some((table) =>
+    readTable(table).split("\n").slice(1).some((line) => {
+      const [, local = "", , state] = line.trim().split(/\s+/);
+      return state === listening && Number.parseInt(local.split(":")[1] ?? "", 16) === port;
+    })
+  );
+}
+
+/** TCP_LISTEN, as proc(5) writes it. */
+const listening = "0A";
+
+/** A machine without IPv6 has no table of it. */
+function readTable(path: string): string {
+  try {
+    return Deno.readTextFileSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return "";
+    throw error;
+  }
+}
+
+/**
+ * Ports that nobody listens on. They lie below the range from which the system draws ports for
+ * outgoing connections, so that a server which is stopped finds its own still free when it comes back.
+ */
+export function freePorts(count: number): number[] {
+  const [lowest, span] = [18_000, 14_000];
+  const found = new Set<number>();
+  for (let tries = 0; found.size < count; tries++) {
+    if (tries > 1000) throw new Error(`there are no ${count} free ports from ${lowest} on`);
+    const port = lowest + Math.floor(Math.random() * span);
+    if (isFree(port)) found.add(port);
+  }
+  return [...found];
+}
