@@ -64,7 +64,7 @@ export function startProduct(
     const edge = createEdge({
       logger,
       metrics,
-      corsOrigins: config.CORS_ORIGINS.split(",").map((origin) => origin.trim()),
+      corsOrigins: config.CORS_ORIGINS,
       trustedProxies: 0,
     });
     edge.route("/", commands.app);

@@ -1,0 +1,52 @@
+import { loadNetworkedConfig } from "../../infra/config/config.ts";
+import { NetworkedEngines } from "../../infra/config/networked.ts";
+import { LiveSql } from "../../projections/runner/live-schemas.ts";
+import { Progress } from "../../projections/runner/progress.ts";
+import { commandRoutes } from "../commands/commands.ts";
+import { runProcess } from "../process.ts";
+import { serve } from "../serve.ts";
+import { starting } from "../stoppable.ts";
+import { createWeb } from "../web/web.ts";
+import { createQueries } from "./queries.ts";
+import * as queryRoutes from "./routes.ts";
+
+const help = `deno task queries
+
+Answers queries over HTTP, and shows the interface's description at /docs. Start as many as there is
+load for. The README lists the environment; .env.example shows it. SIGTERM drains it.`;
+
+await runProcess({
+  help,
+  config: loadNetworkedConfig,
+  start: (config, logger) =>
+    starting(async (started) => {
+      const engines = new NetworkedEngines(config, logger);
+      started.add({ stop: () => engines.close() });
+      // The primary: a feed is filled from it, and must then hold every post that was fanned out.
+      const sql = await engines.sql();
+      const cache = engines.feedCache();
+      const { sessions, accessTokens } = await engines.identity();
+      const queries = createQueries({
+        sql: new LiveSql(sql),
+        cache,
+        progress: new Progress(sql),
+        sessions,
+        accessTokens,
+        rateLimits: engines.rateLimits(),
+        logger,
+      });
+      started.add({ stop: () => queries.drain() });
+      const routes = [...commandRoutes, ...Object.values(queryRoutes)];
+      started.add(
+        await serve(config, logger, {
+          role: "queries",
+          checks: { sql: () => sql.query("SELECT"), feeds: () => cache.check() },
+          async mount(edge) {
+            edge.route("/", queries.app);
+            edge.route("/", await createWeb({ routes }));
+          },
+        }),
+      );
+      return started;
+    }),
+});
