@@ -100,7 +100,7 @@ async function whenCaughtUp(log: EventLog, progress: Progress): Promise<() => Pr
     .map(({ topic, partition, high }) => ({ topic, partition, offset: high - 1 }));
   let reached = false;
   return async () => {
-    reached ||= await progress.reached(ends, ["read_model", "manifests", "feeds"], 1);
+    reached ||= await progress.reached(ends, ["read_model", "manifests", "feeds"], 1_000);
     if (!reached) throw new Error("the projections have not caught up with the log yet");
   };
 }
