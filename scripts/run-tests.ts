@@ -1,25 +1,58 @@
 import { parseArgs } from "node:util";
+import type { Missing } from "./stack/available.ts";
+import type { ServersForTests } from "./stack/for-tests.ts";
 import { countTests } from "./test/count.ts";
 
 const help = `Runs the tests and ends with one line: N passed, N failed.
 
-  deno task test [paths…] [--filter text]
+  deno task test [paths…] [--filter text] [--servers | --no-servers]
 
-  paths      files or folders, all when left out: deno task test infra/sql
-  --filter   only tests whose name holds this text, or matches /this/
-  --help     shows this
+  paths          files or folders, all when left out: deno task test infra/sql
+  --filter       only tests whose name holds this text, or matches /this/
+  --servers      starts Kafka, PostgreSQL, Redis and an S3 server and tests against them too; without
+                 paths it does so anyway, as far as they are installed
+  --no-servers   tests on the embedded engines alone
+  --help         shows this
 
+What is not installed is left out and named at the end; with CI=true in the environment that is a
+failure. All of it comes by deno task stack install --for-tests.
 DENO_JOBS sets how many test files run side by side, 2 when unset.
 Leaked operations and resources fail a test. Types are checked by deno task check, not here.`;
 
 const { values, positionals } = parseArgs({
   args: Deno.args,
   allowPositionals: true,
-  options: { filter: { type: "string" }, help: { type: "boolean" } },
+  allowNegative: true,
+  options: {
+    filter: { type: "string" },
+    servers: { type: "boolean" },
+    help: { type: "boolean" },
+  },
 });
 if (values.help) {
   console.log(help);
   Deno.exit(0);
+}
+
+const ci = Deno.env.get("CI") === "true";
+const withServers = values.servers ?? positionals.length === 0;
+let leftOut: readonly Missing[] = [];
+let servers: ServersForTests | undefined;
+if (withServers) {
+  // Loaded when needed: a run of a few files is to begin at once.
+  const { kinds, missingFor } = await import("./stack/available.ts");
+  const { startForTests } = await import("./stack/for-tests.ts");
+  leftOut = await missingFor([...kinds, "tests"]);
+  const begun = performance.now();
+  console.log("starting Kafka, PostgreSQL, Redis and an S3 server for the tests");
+  try {
+    servers = await startForTests();
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : error);
+    console.log("0 passed, 1 failed");
+    Deno.exit(1);
+  }
+  console.log(`they are ready after ${((performance.now() - begun) / 1000).toFixed(1)} s`);
 }
 
 const report = await Deno.makeTempFile({ prefix: "shutterlog-junit-", suffix: ".xml" });
@@ -38,6 +71,7 @@ try {
       ...positionals,
     ],
     env: {
+      ...servers?.env,
       DENO_JOBS: Deno.env.get("DENO_JOBS") ?? "2",
       ...(!Deno.stdout.isTerminal() && { NO_COLOR: "1" }),
     },
@@ -70,12 +104,21 @@ try {
   });
   if (counts.ignored > 0) console.log(`${counts.ignored} ignored`);
   for (const problem of counts.problems) console.log(problem);
-  console.log(`${counts.passed} passed, ${counts.failed} failed`);
-  code = interrupted ?? (counts.failed > 0 ? 1 : 0);
+  if (leftOut.length > 0) tellLeftOut(leftOut);
+  const failed = counts.failed + (ci ? leftOut.length : 0);
+  console.log(`${counts.passed} passed, ${failed} failed`);
+  code = interrupted ?? (failed > 0 ? 1 : 0);
 } finally {
+  await servers?.stop();
   await Deno.remove(report);
 }
 Deno.exit(code);
+
+function tellLeftOut(missing: readonly Missing[]): void {
+  const names = missing.map(({ name }) => name).join(", ");
+  console.log(`left out, for want of ${names}: the tests that need it`);
+  console.log("all of it comes by: deno task stack install --for-tests");
+}
 
 /** Passes everything on as it comes, and returns it as text. */
 async function stream(

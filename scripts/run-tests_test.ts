@@ -21,7 +21,7 @@ async function run(files: Record<string, string>, args: string[] = []) {
       await Deno.writeTextFile(`${folder}/${name}`, text);
     }
     const { code, stdout } = await new Deno.Command(Deno.execPath(), {
-      args: ["run", "--allow-all", "--no-check", "--no-config", runner, ...args],
+      args: ["run", "--allow-all", "--no-check", "--no-config", runner, "--no-servers", ...args],
       cwd: folder,
       stdin: "null",
       stderr: "null",

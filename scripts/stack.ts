@@ -30,6 +30,7 @@ or with Docker at hand, use compose.yaml, which has the same servers.
   --json                  status for programs: servers and env
   --purge                 with down: leaves no file behind either
   --follow                with logs: goes on as they grow
+  --for-tests             with install: what the tests need besides, kcat and Chromium
   --help                  shows this
 
 Kafka 9092 9094 9096, PostgreSQL 5442 and its replica 5443, Redis Cluster 7001 to 7006, single Redis
@@ -50,6 +51,7 @@ const { values, positionals } = parseArgs({
     json: { type: "boolean", default: false },
     purge: { type: "boolean", default: false },
     follow: { type: "boolean", default: false },
+    "for-tests": { type: "boolean", default: false },
     help: { type: "boolean", default: false },
   },
 });
@@ -196,7 +198,10 @@ async function logs(names: readonly string[]): Promise<void> {
 
 async function install(): Promise<void> {
   const wanted = wantedKinds() ?? kinds;
-  const packages = await missingPackages(wanted);
+  const packages = await missingPackages([
+    ...wanted,
+    ...(values["for-tests"] ? ["tests" as const] : []),
+  ]);
   if (packages.length > 0) {
     const line = aptLine(packages);
     if (Deno.uid() !== 0) {
@@ -204,10 +209,12 @@ async function install(): Promise<void> {
         `first, as an administrator:\n  ${line}\nthen again: deno task stack install`,
       );
     }
-    console.log(line);
-    const [program = "", ...args] = line.replace(/^sudo /, "").split(" ");
-    const { success } = await new Deno.Command(program, { args, stdin: "null" }).spawn().status;
-    if (!success) throw new Refused("apt-get failed: sudo apt-get update may help");
+    for (const command of ["apt-get update --quiet", line.replace(/^sudo /, "")]) {
+      console.log(command);
+      const [program = "", ...args] = command.split(" ");
+      const { success } = await new Deno.Command(program, { args, stdin: "null" }).spawn().status;
+      if (!success) throw new Refused(`failed: ${command}`);
+    }
   }
   if (wanted.includes("kafka")) {
     console.log("fetching Kafka through Maven");

@@ -58,7 +58,7 @@ export function startProduct(
     const rateLimits = createRateLimits({ logger, scale: config.RATE_LIMIT_SCALE });
     const shared = { sql: live, progress, rateLimits, logger };
     const commands = started.add(startCommandEdge(engines, shared));
-    const queries = createQueries({ ...engines, ...shared, cache: feedCache });
+    const queries = createQueries({ ...engines, ...shared, primary: shared.sql, cache: feedCache });
     started.add({ stop: () => queries.drain() });
 
     const edge = createEdge({

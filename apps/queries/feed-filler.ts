@@ -5,10 +5,10 @@ import type { QueryServices } from "./services.ts";
 
 /** Fills claimed feeds behind the answers that found them missing. */
 export class FeedFiller {
-  readonly #services: Pick<QueryServices, "sql" | "cache" | "logger">;
+  readonly #services: Pick<QueryServices, "primary" | "cache" | "logger">;
   readonly #filling = new Set<Promise<void>>();
 
-  constructor(services: Pick<QueryServices, "sql" | "cache" | "logger">) {
+  constructor(services: Pick<QueryServices, "primary" | "cache" | "logger">) {
     this.#services = services;
   }
 
@@ -29,9 +29,9 @@ export class FeedFiller {
    * model has it, so any later read of the primary has it too. A replica's might not.
    */
   async #fill(claim: Claim): Promise<void> {
-    const { sql, cache, logger } = this.#services;
+    const { primary, cache, logger } = this.#services;
     try {
-      const ids = await feedPage(sql, claim.readerId, newest, feedWindow + 1);
+      const ids = await feedPage(primary, claim.readerId, newest, feedWindow + 1);
       await cache.fill(claim, ids.slice(0, feedWindow), ids.length <= feedWindow);
     } catch (error) {
       // The claim lapses, and the next reader to miss it tries again.

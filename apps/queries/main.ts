@@ -22,14 +22,15 @@ await runProcess({
     starting(async (started) => {
       const engines = new NetworkedEngines(config, logger);
       started.add({ stop: () => engines.close() });
-      // The primary: a feed is filled from it, and must then hold every post that was fanned out.
-      const sql = await engines.sql();
+      const primary = await engines.sql();
+      const reads = engines.reads();
       const cache = engines.feedCache();
       const { sessions, accessTokens } = await engines.identity();
       const queries = createQueries({
-        sql: new LiveSql(sql),
+        sql: new LiveSql(reads),
+        primary: new LiveSql(primary),
         cache,
-        progress: new Progress(sql),
+        progress: new Progress(reads),
         sessions,
         accessTokens,
         rateLimits: engines.rateLimits(),
@@ -40,7 +41,7 @@ await runProcess({
       started.add(
         await serve(config, logger, {
           role: "queries",
-          checks: { sql: () => sql.query("SELECT"), feeds: () => cache.check() },
+          checks: { sql: () => reads.query("SELECT"), feeds: () => cache.check() },
           async mount(edge) {
             edge.route("/", queries.app);
             edge.route("/", await createWeb({ routes }));

@@ -8,10 +8,15 @@ import type { Logger } from "../../infra/telemetry/logger.ts";
 /** What the query edge works with. */
 export interface QueryServices extends Authentication {
   /**
-   * The live versions of the read model and the manifests. It must not be a replica: a feed is
-   * filled from it after its claim, and must then hold every post that was fanned out before.
+   * The live versions of the read model and the manifests: a replica of them will do, if `progress`
+   * looks at the same one.
    */
   readonly sql: SqlQueries;
+  /**
+   * The same, and no replica: a feed is filled from it after its claim, and must then hold every post
+   * that was fanned out before.
+   */
+  readonly primary: SqlQueries;
   readonly cache: FeedCache;
   readonly progress: Progress;
   readonly rateLimits: Pick<RateLimits, "queries">;

@@ -109,8 +109,13 @@ onPostgres("infra/identity", (server) => {
       };
       strictEqual(await held(), true);
       await identity.close(accountId, record(accountId));
-      await sql.execute("VACUUM FULL identity.text_keys");
-      strictEqual(await held(), false);
+      // Dead rows are written anew with the others as long as a snapshot is older than their end: a
+      // replica reports its own every ten seconds.
+      const deadline = Date.now() + 60_000;
+      do {
+        ok(Date.now() < deadline, "the key is still in the file");
+        await sql.execute("VACUUM FULL identity.text_keys");
+      } while (await held());
     },
   );
 });

@@ -6,6 +6,8 @@ import { find, ServerFailed } from "./process.ts";
 /** A kind of server that the stack can run. */
 export const kinds = ["kafka", "postgres", "redis", "redis-single", "s3", "nginx"] as const;
 export type Kind = typeof kinds[number];
+/** What a program is needed for: `tests` are clients of the servers that some tests run. */
+export type Purpose = Kind | "tests";
 
 export interface Missing {
   /** `Kafka 4.1.1` */
@@ -15,7 +17,7 @@ export interface Missing {
 }
 
 interface Need extends Missing {
-  for: readonly Kind[];
+  for: readonly Purpose[];
   /** Rejects with ServerFailed when it is missing. */
   look(): Promise<unknown>;
 }
@@ -57,6 +59,8 @@ const packages: readonly Package[] = [
     for: ["nginx"],
     look: () => find("nginx"),
   },
+  { name: "kcat", package: "kcat", for: ["tests"], look: () => find("kcat") },
+  { name: "Chromium", package: "chromium", for: ["tests"], look: () => find("chromium") },
 ];
 
 const needs: readonly Need[] = [
@@ -75,13 +79,13 @@ const needs: readonly Need[] = [
   },
 ];
 
-/** What these kinds of servers lack on this machine. */
-export async function missingFor(wanted: readonly Kind[]): Promise<Missing[]> {
+/** What these lack on this machine. */
+export async function missingFor(wanted: readonly Purpose[]): Promise<Missing[]> {
   return await missingOf(needs, wanted);
 }
 
-/** Debian's packages that these kinds of servers lack, with those that fetching them takes. */
-export async function missingPackages(wanted: readonly Kind[]): Promise<string[]> {
+/** Debian's packages that these lack, with those that fetching them takes. */
+export async function missingPackages(wanted: readonly Purpose[]): Promise<string[]> {
   const lacking: Package[] = await missingOf(packages, wanted);
   const maven = await missingOf([{
     name: "Maven",
@@ -92,9 +96,9 @@ export async function missingPackages(wanted: readonly Kind[]): Promise<string[]
   return [...lacking, ...maven].map((need) => need.package);
 }
 
-async function missingOf<T extends { for: readonly Kind[]; look(): Promise<unknown> }>(
+async function missingOf<T extends { for: readonly Purpose[]; look(): Promise<unknown> }>(
   all: readonly T[],
-  wanted: readonly Kind[],
+  wanted: readonly Purpose[],
 ): Promise<T[]> {
   const missing: T[] = [];
   for (const need of all) {

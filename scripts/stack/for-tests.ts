@@ -15,23 +15,25 @@ export interface ServersForTests {
   stop(): Promise<void>;
 }
 
-/** Nothing of a test's data need outlive a power failure. */
-const postgresSettings = { fsync: "off", full_page_writes: "off", autovacuum_naptime: "5s" };
-const redisSettings = { "cluster-node-timeout": "2000" };
-const kafkaHeap = "-Xms64m -Xmx320m";
+/** Small, and quick to notice a failure; nothing of a test's data need outlive a power cut. */
+export const testSettings = {
+  postgres: { fsync: "off", full_page_writes: "off", autovacuum_naptime: "5s" },
+  redis: { "cluster-node-timeout": "2000" },
+  kafkaHeap: "-Xms64m -Xmx320m",
+} as const;
 
 type Starter = (folder: string) => Promise<{ running: Running; env: Record<string, string> }>;
 
 const starters: Record<Exclude<Kind, "nginx">, Starter> = {
   async kafka(folder) {
-    const running = await startKafka({ folder, heap: kafkaHeap });
+    const running = await startKafka({ folder, heap: testSettings.kafkaHeap });
     return { running, env: { SHUTTERLOG_TEST_KAFKA: running.brokers } };
   },
   async postgres(folder) {
     const running = await startPostgres({
       folder,
       replicaPorts: freePorts(1),
-      settings: postgresSettings,
+      settings: testSettings.postgres,
     });
     const maintenance = (url: string) => url.replace(/[^/]*$/, "postgres");
     return {
@@ -43,7 +45,7 @@ const starters: Record<Exclude<Kind, "nginx">, Starter> = {
     };
   },
   async redis(folder) {
-    const running = await startRedisCluster({ folder, settings: redisSettings });
+    const running = await startRedisCluster({ folder, settings: testSettings.redis });
     return { running, env: { SHUTTERLOG_TEST_REDIS_CLUSTER: running.nodes } };
   },
   async "redis-single"(folder) {

@@ -5,7 +5,7 @@ import { kafkaServers } from "./kafka.ts";
 import { cdnServer, gatewayServer } from "./nginx.ts";
 import { freePorts, isFree } from "./ports.ts";
 import { postgresServers } from "./postgres.ts";
-import type { Server } from "./process.ts";
+import type { Lifetime, Server } from "./process.ts";
 import { redisClusterServers, redisServer } from "./redis.ts";
 import { s3Server } from "./s3.ts";
 
@@ -67,13 +67,23 @@ function allFree(): Ports {
   return Object.fromEntries(entries);
 }
 
+/** Over what `infra/deploy/settings.ts` says, for a stack that serves a test. */
+export interface PartOptions {
+  /** "until stopped" when left out. */
+  readonly lifetime?: Lifetime;
+  readonly kafkaHeap?: string;
+  readonly postgres?: Readonly<Record<string, string>>;
+  readonly redis?: Readonly<Record<string, string>>;
+}
+
 /** The parts of these kinds, in the order in which they are listed. */
 export async function partsOf(
   folder: string,
   { ports }: Layout,
   wanted: readonly Kind[],
+  options: PartOptions = {},
 ): Promise<Part[]> {
-  const place = { folder, lifetime: "until stopped" } as const;
+  const place = { folder, lifetime: options.lifetime ?? "until stopped" } as const;
   const startEach = async (servers: readonly Server[]) => {
     await Promise.all(servers.map((server) => server.start()));
   };
@@ -86,6 +96,7 @@ export async function partsOf(
         ...place,
         ports: ports.kafka,
         controllerPorts: ports.kafkaController,
+        ...(options.kafkaHeap !== undefined && { heap: options.kafkaHeap }),
       });
       const start = () => prepare().then(() => startEach(servers));
       return { kind: "kafka", servers, start, env: { KAFKA_BROKERS: brokers } };
@@ -95,6 +106,7 @@ export async function partsOf(
         ...place,
         port: ports.postgres,
         replicaPorts: ports.postgresReplica,
+        ...(options.postgres && { settings: options.postgres }),
       });
       const env = { POSTGRES_URL: url, POSTGRES_REPLICA_URLS: replicaUrls.join(",") };
       return { kind: "postgres", servers, start, env };
@@ -104,6 +116,7 @@ export async function partsOf(
         ...place,
         ports: ports.redisCluster,
         busPorts: ports.redisClusterBus,
+        ...(options.redis && { settings: options.redis }),
       });
       const start = () => startEach(servers).then(agree);
       return { kind: "redis", servers, start, env: { REDIS_CLUSTER_NODES: nodes } };

@@ -58,6 +58,7 @@ export class World {
     this.#feeds = createFeeds({ cache, sql });
     const { app, drain } = createQueries({
       sql,
+      primary: sql,
       cache,
       logger: silentLogger,
       rateLimits: createRateLimits({ logger: silentLogger, scale: 0 }),
