@@ -38,6 +38,35 @@ function keys(partitions: number): string[] {
   return Array.from({ length: partitions }, (_, partition) => found.get(partition) ?? "");
 }
 
+Deno.test("sqlite consume: partitions that come while starts are being looked up wait for theirs", async () => {
+  await withLog(async (log) => {
+    await log.ensureTopics([{ name: "posts", partitions: 4 }]);
+    const options = { group: "group", topics: ["posts"] };
+    const first = await log.consume({ ...options, handle: () => Promise.resolve() });
+    const asked = Promise.withResolvers<void>();
+    const answer = Promise.withResolvers<void>();
+    let assigned = 0;
+    const handled: LogRecord[] = [];
+    const second = await log.consume({
+      ...options,
+      onAssigned: (partitions) => assigned = partitions.length,
+      startAt: async (partitions) => {
+        asked.resolve();
+        await answer.promise;
+        return partitions.map(() => 0);
+      },
+      handle: (records) => Promise.resolve(void handled.push(...records)),
+    });
+    await asked.promise;
+    await first.stop();
+    await until(() => assigned === 4, "the other half has come");
+    answer.resolve();
+    await log.append(keys(4).map((key) => ({ topic: "posts", key, value: "", headers: {} })));
+    await until(() => handled.length === 4, "all partitions are handled");
+    await second.stop();
+  });
+});
+
 Deno.test("sqlite consume: a long partition does not keep the others waiting", async () => {
   await withLog(async (log) => {
     await log.ensureTopics([{ name: "posts", partitions: 4 }]);

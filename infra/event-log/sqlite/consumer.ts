@@ -213,17 +213,18 @@ export class Consumer implements Consumption {
 
   /**
    * The same share for every partition that has records, as long as there is room; what some leave is
-   * shared by the others.
+   * shared by the others. One that came while starts were being looked up has none yet and is left for
+   * the next round, for which its coming has raised the wake-up.
    */
   #fetch(): LogRecord[] {
     let room = this.#options.maximumBatch ?? 500;
     const batch = new Map<Held, LogRecord[]>();
-    let waiting = [...this.#held.values()].filter((held) => !held.exhausted);
+    let waiting = [...this.#held.values()].filter(hasStart).filter((held) => !held.exhausted);
     while (room > 0 && waiting.length > 0) {
       const share = Math.ceil(room / waiting.length);
       for (const held of waiting) {
         const limit = Math.min(share, room);
-        if (held.next === undefined || limit === 0) continue;
+        if (limit === 0) continue;
         const taken = batch.get(held) ?? [];
         const records = this.#records.read(held, held.next + taken.length, limit);
         room -= records.length;
@@ -288,6 +289,10 @@ export class Consumer implements Consumption {
       this.#options.onError?.(error);
     }
   }
+}
+
+function hasStart(held: Held): held is Held & { next: number } {
+  return held.next !== undefined;
 }
 
 /** Remembers that it was raised until somebody has waited for it, so that no wake-up is lost. */
