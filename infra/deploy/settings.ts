@@ -1,3 +1,5 @@
+import { partitionCount } from "../../domain/event.ts";
+
 /**
  * What the stack is made of: versions, ports and server settings. `scripts/stack/` starts local servers
  * from this; `compose.yaml` says the same for Docker, and `scripts/stack/compose_test.ts` holds it to it.
@@ -50,7 +52,11 @@ export const development = {
 } as const;
 
 /** Partitions of a topic, and the copies of each that a cluster of three keeps. */
-export const topicSettings = { partitions: 16, replicationFactor: 3, minimumInSync: 2 } as const;
+export const topicSettings = {
+  partitions: partitionCount,
+  replicationFactor: 3,
+  minimumInSync: 2,
+} as const;
 
 /**
  * Kafka's, beside addresses and folders. An acknowledged record is on two disks of three, is never
