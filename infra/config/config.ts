@@ -52,6 +52,7 @@ const networked = common.extend({
   S3_ACCESS_KEY_ID: z.string().min(1),
   S3_SECRET_ACCESS_KEY: z.string().min(1),
   CDN_BASE_URL: url,
+  CDN_PURGE_URL: url.optional(),
   /** Base64 of at least 32 bytes each. The first signs and seals, all are believed. */
   SERVER_SECRETS: list.pipe(
     z.array(z.base64().min(44, "must be 32 bytes or more in base64")).min(1),
