@@ -4,6 +4,8 @@ import { signedUploads } from "../commands/signed-uploads.ts";
 import { purges } from "./lanes/purges.ts";
 import { storeNotifications } from "./lanes/uploads.ts";
 
+export { storeNotifications };
+
 /** Milliseconds: longer than a projector is ever away. What a lane holds is of no use afterwards. */
 const laneRetention = 7 * 24 * 60 * 60 * 1000;
 

@@ -126,5 +126,20 @@ export const redisClusterSettings = {
   "cluster-require-full-coverage": "no",
 } as const;
 
+/**
+ * versitygw's environment where it tells Kafka what is put into it. It does so with a test message
+ * first, and ends when that fails: Kafka and the topic must be there when it starts. From then on it
+ * fires and forgets.
+ * @param broker one, `host:port`: it takes no list.
+ * @param filter the path of `s3/notifications.json`
+ */
+export function s3Notifications(broker: string, topic: string, filter: string) {
+  return {
+    VGW_EVENT_KAFKA_URL: broker,
+    VGW_EVENT_KAFKA_TOPIC: topic,
+    VGW_EVENT_FILTER: filter,
+  };
+}
+
 /** versitygw's flags before its backend's name. */
 export const s3Flags = ["--keep-alive", "--quiet", "--health", "/healthz"] as const;

@@ -1,4 +1,4 @@
-import { missingFor } from "../../../scripts/stack/available.ts";
+import { type Kind, missingFor } from "../../../scripts/stack/available.ts";
 import { type RunningCdn, startCdn } from "../../../scripts/stack/nginx.ts";
 import { freePorts } from "../../../scripts/stack/ports.ts";
 import { type RunningS3, startS3 } from "../../../scripts/stack/s3.ts";
@@ -8,7 +8,7 @@ import { openS3Store } from "../../object-store/s3.ts";
 /** Registers tests where all of these servers can run, and says so where they cannot. */
 export async function wherePresent(
   suite: string,
-  servers: readonly ("nginx" | "s3")[],
+  servers: readonly Kind[],
   register: () => void,
 ): Promise<void> {
   const missing = await missingFor(servers);
