@@ -9,7 +9,7 @@ import { accepted, append, contextOf, signedIn } from "./command.ts";
 import { completeUpload } from "./completion.ts";
 import { answer, bearer, body, keyedHeaders } from "./definitions.ts";
 import type { CommandServices } from "./services.ts";
-import { signedUpload, uploadLifetime } from "./signed-uploads.ts";
+import { SignedUploads, uploadLifetime } from "./signed-uploads.ts";
 
 const sign = createRoute({
   method: "post",
@@ -58,7 +58,8 @@ const complete = createRoute({
 export const mediaRoutes = [sign, complete];
 
 export function mountMedia(app: OpenAPIHono<HttpEnv>, services: CommandServices): void {
-  const { idempotency, log, sql, store } = services;
+  const { idempotency, sql, store } = services;
+  const signedUploads = new SignedUploads(services.log);
 
   app.openapi(
     { ...sign, middleware: signedIn(services) },
@@ -75,7 +76,7 @@ export function mountMedia(app: OpenAPIHono<HttpEnv>, services: CommandServices)
             byteLength,
             expiresInSeconds: uploadLifetime,
           }),
-          log.append([signedUpload({ mediaId, ownerId })]),
+          signedUploads.note({ mediaId, ownerId }),
         ]);
         setPosition(c, []);
         const upload = { method: "PUT" as const, url, headers, expiresAt: expiresAt.toISOString() };

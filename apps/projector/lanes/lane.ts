@@ -13,6 +13,8 @@ export interface Lane {
   readonly delayMs: number;
   /** Milliseconds between two visits to a partition, a fifth more or less. */
   readonly intervalMs: number;
+  /** Records handed over at a time. */
+  readonly batchSize: number;
   /** Takes records of one partition, in order. When it throws they come again at the next visit. */
   handle(records: readonly LogRecord[], signal: AbortSignal): Promise<void>;
 }
@@ -24,8 +26,6 @@ export interface LaneServices {
   now(): Date;
 }
 
-/** Records handed over at a time. */
-const batchSize = 500;
 /** Milliseconds that a batch may take before another process thinks its visitor dead. */
 const lease = 60_000;
 
@@ -81,7 +81,7 @@ async function visitNext(
   { log, sql, now }: LaneServices,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const { topic, delayMs, intervalMs } = lane;
+  const { topic, delayMs, intervalMs, batchSize } = lane;
   const [claimed] = await sql.query<{ partition: number; next_offset: number }>(
     `UPDATE lanes.cursors SET visit_at = now() + $2 * interval '1 millisecond'
      WHERE (topic, partition) = (

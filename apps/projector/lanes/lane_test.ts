@@ -48,7 +48,7 @@ function laneTests(engine: string, open: () => Promise<{ sql: Sql } & AsyncDispo
       /** A visitor whose clock is so much ahead of ours. */
       visit: (handle: Handler, aheadMs = 2 * aMinute) =>
         startLane(
-          { topic, delayMs: aMinute, intervalMs: 20, handle },
+          { topic, delayMs: aMinute, intervalMs: 20, batchSize: 100, handle },
           { log, sql, logger: silentLogger, now: () => new Date(Date.now() + aheadMs) },
         ),
       /** As when time has passed: whoever has claimed a partition is thought dead. */

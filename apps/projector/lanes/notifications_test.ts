@@ -7,7 +7,7 @@ import { openS3Store } from "../../../infra/object-store/s3.ts";
 import { silentLogger } from "../../../infra/telemetry/logger.ts";
 import { startKafka } from "../../../scripts/stack/kafka.ts";
 import { startS3 } from "../../../scripts/stack/s3.ts";
-import { signedUpload } from "../../commands/signed-uploads.ts";
+import { SignedUploads } from "../../commands/signed-uploads.ts";
 import { openWorld } from "../testing.ts";
 import { until } from "../testing_until.ts";
 import { ensureTopics } from "../topics.ts";
@@ -38,7 +38,7 @@ await wherePresent("notifications of the store", ["kafka", "s3"], () => {
 
     const sign = async () => {
       const upload = { mediaId: newId(), ownerId: newId() };
-      await log.append([signedUpload(upload)]);
+      await new SignedUploads(log).note(upload);
       return upload;
     };
     const upload = async ({ ownerId, mediaId }: { ownerId: string; mediaId: string }) => {

@@ -63,6 +63,7 @@ export function purgeLane(services: PurgeServices): Lane {
     topic: purges,
     delayMs: edge.settlesWithinMs,
     intervalMs: 2_000,
+    batchSize: 100,
     async handle(records) {
       const read = records.flatMap((record) => purgeOf(record, logger) ?? []);
       const keys = [...new Set(read.flatMap(({ keys }) => keys))];

@@ -5,7 +5,7 @@ import { newId } from "../../../infra/event-log/ids.ts";
 import type { NewRecord } from "../../../infra/event-log/port.ts";
 import type { ObjectStore } from "../../../infra/object-store/port.ts";
 import { metrics } from "../../../infra/telemetry/metrics.ts";
-import { signedUpload } from "../../commands/signed-uploads.ts";
+import { SignedUploads } from "../../commands/signed-uploads.ts";
 import { openWorld, type World } from "../testing.ts";
 import { until } from "../testing_until.ts";
 import { createdKeys, notificationLane, signedUploadLane, storeNotifications } from "./uploads.ts";
@@ -21,7 +21,8 @@ interface Upload {
 
 async function signed(world: World, count: number): Promise<Upload[]> {
   const uploads = Array.from({ length: count }, () => ({ mediaId: newId(), ownerId: newId() }));
-  await world.log.append(uploads.map(signedUpload));
+  const notes = new SignedUploads(world.log);
+  await Promise.all(uploads.map((upload) => notes.note(upload)));
   return uploads;
 }
 
