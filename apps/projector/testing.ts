@@ -19,6 +19,7 @@ import { Progress } from "../../projections/runner/progress.ts";
 import { startProjector } from "../../projections/runner/runner.ts";
 import { type Lane, startLane } from "./lanes/lane.ts";
 import type { PurgeServices } from "./lanes/purges.ts";
+import { until } from "./testing_until.ts";
 import { ensureTopics } from "./topics.ts";
 
 export type World = Awaited<ReturnType<typeof openWorld>>;
@@ -78,6 +79,18 @@ export async function openWorld(
           }
         }
         return events;
+      },
+      /** Resolves once each partition of the lane that is worked on has been visited. */
+      async visited(): Promise<void> {
+        // All are due at the same time until the first visit.
+        const earliest = async () => {
+          const [row] = await sql.query<{ at: Date }>(
+            "SELECT min(visit_at) AS at FROM lanes.cursors",
+          );
+          return row?.at.getTime() ?? 0;
+        };
+        const first = await earliest();
+        await until("each was visited", async () => await earliest() > first);
       },
       /** Works on a lane while `work` runs, as if it were so many milliseconds later. */
       async onLane(lane: Lane, work: () => Promise<void>, laterMs = 0) {

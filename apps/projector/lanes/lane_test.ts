@@ -117,7 +117,7 @@ function laneTests(engine: string, open: () => Promise<{ sql: Sql } & AsyncDispo
       await new Promise((resolve) => setTimeout(resolve, 5));
       handled.push(...records.map(({ value }) => value));
     };
-    const visitors = await Promise.all([1, 2, 3, 4].map(() => world.visit(handle)));
+    const visitors = await Promise.all(Array.from({ length: 8 }, () => world.visit(handle)));
     await until("all are handled", async () => await world.cursors() === 400);
     for (const visitor of visitors) await visitor.stop();
     assert.equal(handled.length, 400);
@@ -146,11 +146,14 @@ function laneTests(engine: string, open: () => Promise<{ sql: Sql } & AsyncDispo
     assert(handled.length < 40, "what is claimed is left alone");
     await world.endLeases();
     await until("all are handled", () => handled.length === 40);
+    // To each partition, so that the dead one's offset is behind.
+    await world.append(...Array.from({ length: 40 }, (_, index) => index));
+    await until("these are handled too", async () => await world.cursors() === 80);
     await living.stop();
 
     stuck.resolve();
     await dead.stop();
-    assert.equal(await world.cursors(), 40);
+    assert.equal(await world.cursors(), 80);
     assert.equal(reached, 1, "it found that the partition is another's");
   });
 

@@ -111,6 +111,9 @@ Deno.test("purge: the second one comes when the edge has settled", async () => {
   await purge({ mediaId, ownerId: owner, cause: "post-deleted" }, world.services);
   assert.deepEqual(state.purged, keys, "gone at once");
   const lane = purgeLane(world.services);
+  await world.onLane(lane, world.visited);
+  assert.deepEqual(state.purged, keys, "a fetch may be under way");
+  assert.deepEqual(await purgedMedia(world), []);
   const settled = () => until("it is recorded", async () => (await purgedMedia(world)).length > 0);
   await world.onLane(lane, settled, 15_000);
   assert.deepEqual(state.purged, [...keys, ...keys]);
