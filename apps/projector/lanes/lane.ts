@@ -75,20 +75,27 @@ export async function startLane(lane: Lane, services: LaneServices): Promise<Sto
   };
 }
 
-/** Visits the partition that has waited longest; resolves to false when none is to be visited yet. */
+/**
+ * Visits the partition that has waited longest of those that hold more; resolves to false when none is
+ * to be visited yet.
+ */
 async function visitNext(
   lane: Lane,
   { log, sql, now }: LaneServices,
   signal: AbortSignal,
 ): Promise<boolean> {
   const { topic, delayMs, intervalMs, batchSize } = lane;
+  // An idle lane writes nothing.
+  const ends = await log.watermarks([topic]);
   const [claimed] = await sql.query<{ partition: number; next_offset: number }>(
     `UPDATE lanes.cursors SET visit_at = now() + $2 * interval '1 millisecond'
      WHERE (topic, partition) = (
-       SELECT topic, partition FROM lanes.cursors WHERE topic = $1 AND visit_at <= now()
-       ORDER BY visit_at LIMIT 1 FOR UPDATE SKIP LOCKED)
+       SELECT topic, partition FROM lanes.cursors
+       JOIN unnest($3::integer[], $4::bigint[]) AS ends (partition, high) USING (partition)
+       WHERE topic = $1 AND visit_at <= now() AND next_offset < high
+       ORDER BY visit_at LIMIT 1 FOR UPDATE OF cursors SKIP LOCKED)
      RETURNING partition, next_offset`,
-    [topic, lease],
+    [topic, lease, ends.map(({ partition }) => partition), ends.map(({ high }) => high)],
   );
   if (!claimed) return false;
   const { partition } = claimed;
