@@ -7,6 +7,12 @@ import { z } from "zod";
 export const topics = ["accounts", "follows", "media", "posts", "engagement"] as const;
 export type Topic = typeof topics[number];
 
+/**
+ * Partitions of every topic. It never changes: the number decides in which partition a key lies, and
+ * so in which order its events are read.
+ */
+export const partitionCount = 16;
+
 /** One fact: something that happened to one aggregate, in the past tense, never changed afterwards. */
 export interface Event<Name extends string = string, Data = unknown> {
   /** UUIDv7. The same fact appended twice carries the same id (at-least-once). */

@@ -4,7 +4,7 @@ import { NetworkedEngines } from "../../infra/config/networked.ts";
 import { LiveSql } from "../../projections/runner/live-schemas.ts";
 import { Progress } from "../../projections/runner/progress.ts";
 import { runProcess } from "../process.ts";
-import { ensureTopics } from "../projector/projector.ts";
+import { ensureTopics } from "../projector/topics.ts";
 import { serve } from "../serve.ts";
 import { starting } from "../stoppable.ts";
 import { startCommandEdge } from "./command-edge.ts";

@@ -1,16 +1,15 @@
 import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
-import { mediaDecider, originalKey } from "../../domain/media.ts";
+import { type Medium, originalKey } from "../../domain/media.ts";
 import { id, uploadByteLength, uploadContentType } from "../../domain/values.ts";
 import { callerOf, type HttpEnv } from "../../infra/http/env.ts";
 import { setPosition } from "../../infra/http/positions.ts";
 import { anyProblem } from "../../infra/http/problem-schema.ts";
 import { mediumById } from "../../projections/read-model/reads/media.ts";
 import { accepted, append, contextOf, signedIn } from "./command.ts";
+import { completeUpload } from "./completion.ts";
 import { answer, bearer, body, keyedHeaders } from "./definitions.ts";
 import type { CommandServices } from "./services.ts";
-
-/** Seconds within which an upload must begin. */
-const uploadLifetime = 15 * 60;
+import { SignedUploads, uploadLifetime } from "./signed-uploads.ts";
 
 const sign = createRoute({
   method: "post",
@@ -60,6 +59,7 @@ export const mediaRoutes = [sign, complete];
 
 export function mountMedia(app: OpenAPIHono<HttpEnv>, services: CommandServices): void {
   const { idempotency, sql, store } = services;
+  const signedUploads = new SignedUploads(services.log);
 
   app.openapi(
     { ...sign, middleware: signedIn(services) },
@@ -67,12 +67,17 @@ export function mountMedia(app: OpenAPIHono<HttpEnv>, services: CommandServices)
       idempotency.once(c, async (nextId) => {
         const { contentType, byteLength } = c.req.valid("json");
         const mediaId = nextId();
-        const { url, headers, expiresAt } = await store.presignPut({
-          key: originalKey(callerOf(c).accountId, mediaId),
-          contentType,
-          byteLength,
-          expiresInSeconds: uploadLifetime,
-        });
+        const { accountId: ownerId } = callerOf(c);
+        // That it was signed is durable before the client can use it, so no upload is overlooked.
+        const [{ url, headers, expiresAt }] = await Promise.all([
+          store.presignPut({
+            key: originalKey(ownerId, mediaId),
+            contentType,
+            byteLength,
+            expiresInSeconds: uploadLifetime,
+          }),
+          signedUploads.note({ mediaId, ownerId }),
+        ]);
         setPosition(c, []);
         const upload = { method: "PUT" as const, url, headers, expiresAt: expiresAt.toISOString() };
         return c.json({ mediaId, upload }, 201);
@@ -85,18 +90,14 @@ export function mountMedia(app: OpenAPIHono<HttpEnv>, services: CommandServices)
       idempotency.once(c, async (nextId) => {
         const { mediaId } = c.req.valid("param");
         const { accountId: ownerId } = callerOf(c);
-        const [head, known] = await Promise.all([
-          store.head(originalKey(ownerId, mediaId)),
-          mediumById(sql, mediaId),
-        ]);
-        // Another's medium is none: this account's key to it holds nothing.
-        const status = known?.owner_id === ownerId ? known.status : "unknown";
-        const stored = head && { byteLength: head.byteLength, contentType: head.contentType };
-        const events = accepted(mediaDecider.decide(
-          { type: "CompleteUpload", mediaId, ownerId, stored },
-          { status },
-          contextOf(services, nextId),
-        ));
+        const known = mediumById(sql, mediaId).then((medium): Medium["status"] =>
+          // Another's medium is none: this account's key to it holds nothing.
+          medium?.owner_id === ownerId ? medium.status : "unknown"
+        );
+        const events = accepted(
+          await completeUpload({ mediaId, ownerId }, known, store, contextOf(services, nextId)),
+        );
+        const status = await known;
         if (status === "ready" || status === "rejected") {
           setPosition(c, []);
           return c.json({ mediaId, status }, 202);

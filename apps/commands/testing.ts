@@ -26,6 +26,7 @@ import { silentLogger } from "../../infra/telemetry/logger.ts";
 import { createManifests } from "../../projections/manifests/manifests.ts";
 import { readModel } from "../../projections/read-model/read-model.ts";
 import { createCommands } from "./commands.ts";
+import { signedUploads } from "./signed-uploads.ts";
 
 const partitions = 4;
 const projections = [readModel, createManifests({ cdnBaseUrl: "https://cdn.example" })];
@@ -44,7 +45,7 @@ export type World = Awaited<ReturnType<typeof openWorld>>;
 async function openWorld(sql: Sql, { rateLimitScale = 0 } = {}) {
   const folder = await Deno.makeTempDir();
   const sqlite = await openSqliteLog({ path: `${folder}/log.sqlite` });
-  await sqlite.ensureTopics(topics.map((name) => ({ name, partitions })));
+  await sqlite.ensureTopics([...topics, signedUploads].map((name) => ({ name, partitions })));
   const logSwitch = { down: false };
   const log: Pick<EventLog, "append" | "watermarks"> = {
     append: (records) =>

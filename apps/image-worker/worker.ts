@@ -1,12 +1,12 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { DomainEvent } from "../../domain/events.ts";
-import { UnreadableEvent } from "../../domain/event.ts";
+import { partitionCount, UnreadableEvent } from "../../domain/event.ts";
 import { decodeEvent, encodeEvent, type TextSealer } from "../../infra/event-log/codec.ts";
 import type { EventLog, LogRecord, NewRecord } from "../../infra/event-log/port.ts";
 import type { ImageProcessor } from "../../infra/images/port.ts";
 import { type ObjectStore, StoreUnavailable } from "../../infra/object-store/port.ts";
 import type { Logger } from "../../infra/telemetry/logger.ts";
-import { inParallel } from "./in-parallel.ts";
+import { inParallel } from "../in-parallel.ts";
 import { makeVariants, type Uploaded } from "./medium.ts";
 import { attempts, attemptSeconds } from "./metrics.ts";
 import {
@@ -37,7 +37,6 @@ export interface ImageWorker {
 }
 
 const mediaTopic = "media";
-const partitions = 16;
 /** Small, so that little is done twice after a kill. */
 const maximumBatch = 32;
 
@@ -52,7 +51,7 @@ const maximumBatch = 32;
 export async function startImageWorker(options: ImageWorkerOptions): Promise<ImageWorker> {
   const { log, logger, now, sleep = pause, concurrency = 2 } = options;
   const topics = [mediaTopic, retryTopic, deadLetterTopic];
-  await log.ensureTopics(topics.map((name) => ({ name, partitions })));
+  await log.ensureTopics(topics.map((name) => ({ name, partitions: partitionCount })));
   const onError = (error: unknown) => {
     if (error instanceof Error && error.name === "AbortError") return;
     logger.error("the image worker stumbled and tries again", { error });

@@ -24,9 +24,10 @@ await runProcess({
       const sql = await engines.sql();
       const feedCache = engines.feedCache();
       const store = engines.store();
+      const edge = engines.edge();
       const { sealer } = await engines.identity();
       started.add(
-        await runProjector({ log, sql, feedCache, store, sealer }, {
+        await runProjector({ log, sql, feedCache, store, edge, sealer }, {
           cdnBaseUrl: config.CDN_BASE_URL,
           progress: new Progress(sql),
           logger,

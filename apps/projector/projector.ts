@@ -1,7 +1,5 @@
-import { topics } from "../../domain/event.ts";
 import type { Engines } from "../../infra/config/engines.ts";
 import { newId } from "../../infra/event-log/ids.ts";
-import type { EventLog } from "../../infra/event-log/port.ts";
 import type { Logger } from "../../infra/telemetry/logger.ts";
 import { createFeeds } from "../../projections/feeds/feeds.ts";
 import { dropWhenHostChanged } from "../../projections/manifests/host.ts";
@@ -12,23 +10,20 @@ import { LiveSql } from "../../projections/runner/live-schemas.ts";
 import type { Progress } from "../../projections/runner/progress.ts";
 import { startProjector } from "../../projections/runner/runner.ts";
 import { starting, type Stoppable } from "../stoppable.ts";
+import { startLane } from "./lanes/lane.ts";
+import { purgeLane } from "./lanes/purges.ts";
+import { notificationLane, signedUploadLane } from "./lanes/uploads.ts";
 import { endAccount } from "./reactors/end-account.ts";
 import { purgeMedia } from "./reactors/purge-media.ts";
 import { startReactor } from "./reactors/reactor.ts";
-
-/** Records of one aggregate type share this many partitions. */
-const partitions = 16;
+import { ensureTopics } from "./topics.ts";
 
 /** Longer than another edge believes in a session that has ended. */
 const closingGraceMs = 15_000;
 
-export function ensureTopics(log: EventLog): Promise<void> {
-  return log.ensureTopics(topics.map((name) => ({ name, partitions })));
-}
-
 /** Keeps the projections, and carries on what must follow from events. */
 export function runProjector(
-  engines: Pick<Engines, "log" | "sql" | "feedCache" | "store" | "sealer">,
+  engines: Pick<Engines, "log" | "sql" | "feedCache" | "store" | "edge" | "sealer">,
   options: {
     readonly cdnBaseUrl: string;
     readonly progress: Progress;
@@ -37,7 +32,7 @@ export function runProjector(
     readonly remakeManifests: boolean;
   },
 ): Promise<Stoppable> {
-  const { log, sql, feedCache, store, sealer } = engines;
+  const { log, sql, feedCache, store, edge, sealer } = engines;
   const { cdnBaseUrl, progress, logger } = options;
   const live = new LiveSql(sql);
   return starting(async (started) => {
@@ -53,6 +48,7 @@ export function runProjector(
     const services = {
       log,
       store,
+      edge,
       sql: live,
       sealer,
       progress,
@@ -62,6 +58,10 @@ export function runProjector(
     };
     for (const reactor of [purgeMedia(services), endAccount(services, closingGraceMs)]) {
       started.add(await startReactor(reactor, services));
+    }
+    const lanes = [purgeLane, signedUploadLane, notificationLane];
+    for (const lane of lanes) {
+      started.add(await startLane(lane(services), { ...services, sql }));
     }
     return started;
   });

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { development } from "../deploy/settings.ts";
 import { InvalidConfiguration, loadConfig, loadNetworkedConfig } from "./config.ts";
 
 Deno.test("loadConfig: an empty environment is a whole configuration", () => {
@@ -60,4 +61,29 @@ Deno.test("loadNetworkedConfig: one Redis or a cluster, and no short secret", ()
       .REDIS_CLUSTER_NODES,
     ["a:1", "b:2"],
   );
+});
+
+Deno.test("loadNetworkedConfig: production refuses what development is known to use", () => {
+  const drawn = crypto.getRandomValues(new Uint8Array(32)).toBase64();
+  const production = { ...networked, ENVIRONMENT: "production", SERVER_SECRETS: drawn };
+  assert.equal(loadNetworkedConfig(production).ENVIRONMENT, "production");
+  const { postgres: { user, password }, s3 } = development;
+  const known = `postgres://${user}:${password}@db:5432/shutterlog`;
+  const wrong = {
+    S3_SECRET_ACCESS_KEY: s3.secretAccessKey,
+    POSTGRES_URL: known,
+    POSTGRES_REPLICA_URLS: `postgres://u:p@replica/shutterlog, ${known}`,
+    SERVER_SECRETS: `${drawn},${btoa("x".repeat(32))}`,
+  };
+  for (const [name, value] of Object.entries(wrong)) {
+    assert.throws(
+      () => loadNetworkedConfig({ ...production, [name]: value }),
+      (error) =>
+        error instanceof InvalidConfiguration &&
+        error.message.includes(`  ${name}: `) && /(of its own|draw one with)/.test(error.message) &&
+        !error.message.includes(value),
+      name,
+    );
+  }
+  assert.equal(loadNetworkedConfig({ ...networked, ...wrong }).ENVIRONMENT, "development");
 });

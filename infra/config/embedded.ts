@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { noEdgeCache } from "../edge-cache/none.ts";
 import { openSqliteLog } from "../event-log/sqlite.ts";
 import { createMemoryFeedCache } from "../feed-cache/memory.ts";
 import { RequestDigest } from "../http/request-digest.ts";
@@ -88,6 +89,7 @@ export async function openEmbedded(
       sql,
       feedCache,
       store,
+      edge: noEdgeCache,
       identity,
       sessions: new Sessions({ identity, accessTokens }),
       accessTokens,

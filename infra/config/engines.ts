@@ -1,3 +1,4 @@
+import type { EdgeCache } from "../edge-cache/port.ts";
 import type { EventLog } from "../event-log/port.ts";
 import type { FeedCache } from "../feed-cache/port.ts";
 import type { RequestDigest } from "../http/request-digest.ts";
@@ -16,6 +17,7 @@ export interface Engines {
   readonly sql: Sql;
   readonly feedCache: FeedCache;
   readonly store: ObjectStore;
+  readonly edge: EdgeCache;
   readonly identity: Identity;
   readonly sessions: Sessions;
   readonly accessTokens: AccessTokens;

@@ -1,3 +1,6 @@
+import { createNginxEdge } from "../edge-cache/nginx.ts";
+import { noEdgeCache } from "../edge-cache/none.ts";
+import type { EdgeCache } from "../edge-cache/port.ts";
 import { openKafkaLog } from "../event-log/kafka.ts";
 import { closeRedis, openRedis } from "../feed-cache/redis-client.ts";
 import { createRedisFeedCache } from "../feed-cache/redis.ts";
@@ -83,6 +86,11 @@ export class NetworkedEngines {
       ...(config.S3_PUBLIC_ENDPOINT && { publicEndpoint: config.S3_PUBLIC_ENDPOINT }),
     });
     return this.#closing(store, () => store.close());
+  }
+
+  edge(): EdgeCache {
+    const purgeUrl = this.#config.CDN_PURGE_URL;
+    return purgeUrl === undefined ? noEdgeCache : createNginxEdge({ purgeUrl });
   }
 
   /** The identity store, and what is made of it and the server's secrets. */

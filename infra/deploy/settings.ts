@@ -1,3 +1,5 @@
+import { partitionCount } from "../../domain/event.ts";
+
 /**
  * What the stack is made of: versions, ports and server settings. `scripts/stack/` starts local servers
  * from this; `compose.yaml` says the same for Docker, and `scripts/stack/compose_test.ts` holds it to it.
@@ -50,7 +52,11 @@ export const development = {
 } as const;
 
 /** Partitions of a topic, and the copies of each that a cluster of three keeps. */
-export const topicSettings = { partitions: 16, replicationFactor: 3, minimumInSync: 2 } as const;
+export const topicSettings = {
+  partitions: partitionCount,
+  replicationFactor: 3,
+  minimumInSync: 2,
+} as const;
 
 /**
  * Kafka's, beside addresses and folders. An acknowledged record is on two disks of three, is never
@@ -119,6 +125,21 @@ export const redisClusterSettings = {
   "cluster-node-timeout": "5000",
   "cluster-require-full-coverage": "no",
 } as const;
+
+/**
+ * versitygw's environment where it tells Kafka what is put into it. It does so with a test message
+ * first, and ends when that fails: Kafka and the topic must be there when it starts. From then on it
+ * fires and forgets.
+ * @param broker one, `host:port`: it takes no list.
+ * @param filter the path of `s3/notifications.json`
+ */
+export function s3Notifications(broker: string, topic: string, filter: string) {
+  return {
+    VGW_EVENT_KAFKA_URL: broker,
+    VGW_EVENT_KAFKA_TOPIC: topic,
+    VGW_EVENT_FILTER: filter,
+  };
+}
 
 /** versitygw's flags before its backend's name. */
 export const s3Flags = ["--keep-alive", "--quiet", "--health", "/healthz"] as const;

@@ -43,6 +43,8 @@ export interface EventLog {
 export interface TopicSpec {
   readonly name: string;
   readonly partitions: number;
+  /** Milliseconds after which records may be removed; for ever when left out, as facts are kept. */
+  readonly retentionMs?: number;
 }
 
 export interface TopicPartition {

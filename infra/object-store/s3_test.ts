@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { localEndpoint } from "./endpoint.ts";
 import { localOptions, temporaryStore } from "./local-fixture.ts";
 import { StoreUnavailable } from "./port.ts";
+import { s3StoreContract } from "./s3-contract.ts";
 import { openS3Store } from "./s3.ts";
 
 const { bucket, region, endpoint, accessKeyId, secretAccessKey } = localOptions("");
@@ -80,3 +81,8 @@ Deno.test("openS3Store: a server that is not there, or fails, or refuses is unav
   for (const call of calls) await assert.rejects(call(), StoreUnavailable);
   await store.close();
 });
+
+const running = Deno.env.get("SHUTTERLOG_TEST_S3");
+if (running === undefined) {
+  console.log("left out: the object store on S3 (SHUTTERLOG_TEST_S3 is not set)");
+} else s3StoreContract("openS3Store", JSON.parse(running));

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { parse } from "yaml";
 import { z } from "zod";
+import { storeNotifications } from "../../apps/projector/topics.ts";
 import { loadNetworkedConfig } from "../../infra/config/config.ts";
 import * as settings from "../../infra/deploy/settings.ts";
 import { projectRoot } from "../architecture/graph.ts";
@@ -16,7 +17,10 @@ const service = z.object({
   ports: z.array(z.string()).default([]),
   environment: z.record(z.string(), z.string()).default({}),
   healthcheck: z.object({ test: z.array(z.string()).min(2) }).optional(),
-  depends_on: z.record(z.string(), z.object({ condition: z.string() })).default({}),
+  depends_on: z.record(
+    z.string(),
+    z.object({ condition: z.string(), required: z.boolean().default(true) }),
+  ).default({}),
   volumes: z.array(z.string()).default([]),
   deploy: z.object({
     replicas: z.number().optional(),
@@ -124,6 +128,18 @@ Deno.test("compose.yaml: PostgreSQL's, Redis's and the store's settings are the 
   assert.deepEqual(named("redis").command, ["redis-server", ...redis(settings.redisSettings)]);
   const flagsOfS3 = named("s3").command?.slice(0, settings.s3Flags.length);
   assert.deepEqual(flagsOfS3, [...settings.s3Flags]);
+  const notifications = settings.s3Notifications(
+    "kafka:19092",
+    storeNotifications,
+    "/etc/shutterlog/notifications.json",
+  );
+  for (const [variable, value] of Object.entries(notifications)) {
+    assert.equal(named("s3").environment[variable], value);
+  }
+  for (const [topics, profile] of [["topics", "cluster"], ["topics-one", "one"]]) {
+    assert.deepEqual(named(topics ?? "").profiles, [profile]);
+    assert(topics !== undefined && topics in named("s3").depends_on, "the topic is there first");
+  }
   const { user, database } = settings.development.postgres;
   const { environment } = named("postgres-primary");
   assert.equal(environment.POSTGRES_USER, user);
@@ -160,16 +176,18 @@ Deno.test("compose.yaml: the roles are told what the local stack's status would 
     assert.deepEqual(named(`${role}-one`).command, [role]);
     assert.deepEqual(named(`${role}-one`).environment, named("commands-one").environment);
   }
+  const drawn = crypto.getRandomValues(new Uint8Array(32)).toBase64();
   for (const name of ["commands", "commands-one"]) {
     const given = Object.entries(named(name).environment).map(([variable, value]) => [
       variable,
       // As with an .env that holds what must be given, and nothing else.
-      value.replaceAll(/\$\{[A-Z0-9_]+:\?[^}]*\}/g, btoa("x".repeat(32)))
+      value.replaceAll(/\$\{[A-Z0-9_]+:\?[^}]*\}/g, drawn)
         .replaceAll(/\$\{[A-Z0-9_]+:-([^}]*)\}/g, "$1"),
     ]);
     const config = loadNetworkedConfig(Object.fromEntries(given));
     assert.equal(config.KAFKA_BROKERS.length, name === "commands" ? 3 : 1);
     assert.equal(config.TRUSTED_PROXIES, 1, "the gateway");
+    assert.equal(config.ENVIRONMENT, "production");
   }
   const { region, bucket } = settings.development.s3;
   assert.equal(named("commands").environment.S3_REGION, region);
@@ -178,9 +196,10 @@ Deno.test("compose.yaml: the roles are told what the local stack's status would 
 
 Deno.test("compose.yaml: what one waits for is there in the same profile, and says when it is well", () => {
   for (const [name, { depends_on, profiles }] of services) {
-    for (const [other, { condition }] of Object.entries(depends_on)) {
+    for (const [other, { condition, required }] of Object.entries(depends_on)) {
       const { profiles: its, healthcheck } = named(other);
-      for (const profile of profiles) assert(its.includes(profile), `${name} → ${other}`);
+      const both = profiles.filter((profile) => its.includes(profile));
+      assert(required ? both.length === profiles.length : both.length > 0, `${name} → ${other}`);
       if (condition === "service_healthy") assert(healthcheck, `${other} has a health check`);
     }
   }
@@ -200,6 +219,11 @@ Deno.test("compose.yaml: no secret is written in it, and .env.example names each
   const required = new Set(asked.flatMap(([, name, kind]) => kind === ":?" ? [name] : []));
   const given = [...example.matchAll(/^([A-Z0-9_]+)=/gm)].map(([, name]) => name);
   assert.deepEqual(new Set(given), required);
+  for (const [, variable = "", shown] of example.matchAll(/^# ([A-Z0-9_]+)=(.*)$/gm)) {
+    const standing = [...source.matchAll(new RegExp(`\\$\\{${variable}:-([^}]*)\\}`, "g"))];
+    assert(standing.length > 0, `compose.yaml asks for ${variable}`);
+    for (const [, value] of standing) assert.equal(value, shown, `the default of ${variable}`);
+  }
   for (const [name, { environment }] of services) {
     for (const [variable, value] of Object.entries(environment)) {
       if (/SECRET|PASSWORD/.test(variable)) assert.match(value, /^\$\{/, `${name}: ${variable}`);

@@ -1,11 +1,14 @@
 import { join } from "node:path";
-import { development, ports as defaultPorts } from "../../infra/deploy/settings.ts";
+import { development, ports as defaultPorts, topicSettings } from "../../infra/deploy/settings.ts";
+import { ensureTopics, storeNotifications } from "../../apps/projector/topics.ts";
+import { openKafkaLog } from "../../infra/event-log/kafka.ts";
+import { silentLogger } from "../../infra/telemetry/logger.ts";
 import type { Kind } from "./available.ts";
 import { kafkaServers } from "./kafka.ts";
 import { cdnServer, gatewayServer } from "./nginx.ts";
 import { freePorts, isFree } from "./ports.ts";
 import { postgresServers } from "./postgres.ts";
-import type { Lifetime, Server } from "./process.ts";
+import { type Lifetime, type Server, until } from "./process.ts";
 import { redisClusterServers, redisServer } from "./redis.ts";
 import { s3Server } from "./s3.ts";
 
@@ -131,7 +134,17 @@ export async function partsOf(
       };
     },
     async s3() {
-      const { servers, start, store } = await s3Server({ ...place, port: ports.s3 });
+      const [broker] = local(ports.kafka);
+      const notifies = broker !== undefined && wanted.includes("kafka");
+      const { servers, start: startAlone, store } = await s3Server({
+        ...place,
+        port: ports.s3,
+        ...(notifies && { notifications: { broker, topic: storeNotifications } }),
+      });
+      const start = async () => {
+        if (notifies) await untilTopics(local(ports.kafka));
+        await startAlone();
+      };
       const env = {
         S3_ENDPOINT: store.endpoint,
         S3_PUBLIC_ENDPOINT: store.endpoint,
@@ -175,6 +188,23 @@ export async function partsOf(
   for (const kind of wanted) parts.push(await makers[kind]());
   return parts;
 }
+
+/** Resolves when Kafka, which is being started meanwhile, has the product's topics. */
+async function untilTopics(brokers: readonly string[]): Promise<void> {
+  const { replicationFactor, minimumInSync: minInsyncReplicas } = topicSettings;
+  const logger = silentLogger;
+  await until(async () => {
+    const log = await openKafkaLog({ brokers, replicationFactor, minInsyncReplicas, logger });
+    try {
+      await ensureTopics(log);
+    } finally {
+      await log.close();
+    }
+  }, kafkaDeadline);
+}
+
+/** Milliseconds in which Kafka must be ready, with what it is asked first. */
+const kafkaDeadline = 150_000;
 
 /** Servers that do not run although somebody listens where they would. */
 export function takenAddresses(parts: readonly Part[]): string[] {

@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { type BucketOptions, prepareBucket } from "../../infra/deploy/s3/bucket.ts";
-import { development, s3Flags } from "../../infra/deploy/settings.ts";
+import { development, s3Flags, s3Notifications } from "../../infra/deploy/settings.ts";
+import { projectRoot } from "../architecture/graph.ts";
 import { fetchedVersitygw } from "./downloads.ts";
 import { freePorts } from "./ports.ts";
 import { Server } from "./process.ts";
@@ -9,6 +10,8 @@ import { type Place, type Running, stopAll } from "./running.ts";
 export interface S3Options extends Place {
   /** A free one when left out. */
   readonly port?: number;
+  /** Where it tells what is put into it: a broker that is up, with the topic there. To nobody when left out. */
+  readonly notifications?: { readonly broker: string; readonly topic: string };
 }
 
 export interface RunningS3 extends Running {
@@ -30,7 +33,7 @@ export async function startS3(options: S3Options): Promise<RunningS3> {
 
 /** The server without starting it. */
 export async function s3Server(options: S3Options) {
-  const { port = freePorts(1)[0] ?? 0 } = options;
+  const { port = freePorts(1)[0] ?? 0, notifications } = options;
   const address = `127.0.0.1:${port}`;
   const endpoint = `http://${address}`;
   const folder = join(options.folder, "s3");
@@ -41,7 +44,15 @@ export async function s3Server(options: S3Options) {
     address,
     folder,
     lifetime: options.lifetime ?? "of its starter",
-    env: { ROOT_ACCESS_KEY_ID: store.accessKeyId, ROOT_SECRET_ACCESS_KEY: store.secretAccessKey },
+    env: {
+      ROOT_ACCESS_KEY_ID: store.accessKeyId,
+      ROOT_SECRET_ACCESS_KEY: store.secretAccessKey,
+      ...(notifications && s3Notifications(
+        notifications.broker,
+        notifications.topic,
+        join(projectRoot, "infra/deploy/s3/notifications.json"),
+      )),
+    },
     command: [
       await fetchedVersitygw(),
       ...s3Flags,

@@ -8,7 +8,7 @@ import {
   liveComments,
   livePosts,
 } from "../../../projections/read-model/reads/traces.ts";
-import { purge, type PurgeServices } from "./purge-media.ts";
+import { purge, type PurgeServices } from "../lanes/purges.ts";
 import { appendAll, type Reactor, readModelReached } from "./reactor.ts";
 
 /**
@@ -78,7 +78,7 @@ async function sweep(
   }
   for await (const { key } of store.list(`originals/${accountId}/`)) {
     const original = parseOriginalKey(key);
-    if (original) await purge(original.mediaId, accountId, "account-closed", services);
+    if (original) await purge({ ...original, cause: "account-closed" }, services);
   }
 }
 

@@ -50,7 +50,7 @@ await wherePresent("the CDN's edge", ["nginx", "s3"], () => {
   Deno.test("cdn: 200 at once ask for one cold image, and one request reaches the store", async () => {
     await using edge = await edgeUnderTest();
     await edge.store.put("variants/m/large.webp", image(1), headers);
-    edge.delay(300);
+    edge.holdBack(new Promise((resolve) => setTimeout(resolve, 300)));
     const answers = await Promise.all(
       Array.from({ length: 200 }, () => get(`${edge.cdn.url}/variants/m/large.webp`)),
     );

@@ -1,4 +1,4 @@
-import { missingFor } from "../../../scripts/stack/available.ts";
+import { type Kind, missingFor } from "../../../scripts/stack/available.ts";
 import { type RunningCdn, startCdn } from "../../../scripts/stack/nginx.ts";
 import { freePorts } from "../../../scripts/stack/ports.ts";
 import { type RunningS3, startS3 } from "../../../scripts/stack/s3.ts";
@@ -8,7 +8,7 @@ import { openS3Store } from "../../object-store/s3.ts";
 /** Registers tests where all of these servers can run, and says so where they cannot. */
 export async function wherePresent(
   suite: string,
-  servers: readonly ("nginx" | "s3")[],
+  servers: readonly Kind[],
   register: () => void,
 ): Promise<void> {
   const missing = await missingFor(servers);
@@ -24,8 +24,8 @@ export interface EdgeUnderTest extends AsyncDisposable {
   readonly cdn: RunningCdn;
   /** Requests that reached the store since the last call. */
   fetched(): number;
-  /** Milliseconds that each answer of the store is held back. */
-  delay(milliseconds: number): void;
+  /** Answers of the store to what is asked from now on are held back, as they are, until this ends. */
+  holdBack(until: Promise<void>): void;
 }
 
 export async function edgeUnderTest(): Promise<EdgeUnderTest> {
@@ -42,15 +42,19 @@ export async function edgeUnderTest(): Promise<EdgeUnderTest> {
     cleanup.defer(() => store.close());
 
     let count = 0;
-    let delay = 0;
+    let hold = Promise.resolve();
     const counter = Deno.serve(
       { hostname: "127.0.0.1", port: freePorts(1)[0] ?? 0, onListen() {} },
       async (request) => {
         count++;
-        if (delay > 0) await new Promise((resolve) => setTimeout(resolve, delay));
+        const held = hold;
         const { pathname, search } = new URL(request.url);
         try {
-          return await fetch(`${endpoint}${pathname}${search}`, { headers: request.headers });
+          const { headers } = request;
+          const answer = await fetch(`${endpoint}${pathname}${search}`, { headers });
+          const body = await answer.bytes();
+          await held;
+          return new Response(body, { status: answer.status, headers: answer.headers });
         } catch {
           return new Response(null, { status: 502 });
         }
@@ -68,8 +72,8 @@ export async function edgeUnderTest(): Promise<EdgeUnderTest> {
         count = 0;
         return fetched;
       },
-      delay(milliseconds) {
-        delay = milliseconds;
+      holdBack(until) {
+        hold = until;
       },
       [Symbol.asyncDispose]: () => cleanup.disposeAsync(),
     };

@@ -10,11 +10,17 @@ export interface Durability {
   readonly minInsyncReplicas: number;
 }
 
-/** What makes a topic fit to be the only source of truth: nothing in it is ever removed or replaced. */
-export function requiredSettings({ minInsyncReplicas }: Durability): Record<string, string> {
+/**
+ * What makes a topic fit to be the only source of truth: nothing in it is ever replaced, or removed
+ * before its time.
+ */
+export function requiredSettings(
+  { minInsyncReplicas }: Durability,
+  { retentionMs = -1 }: Pick<TopicSpec, "retentionMs"> = {},
+): Record<string, string> {
   return {
     "cleanup.policy": "delete",
-    "retention.ms": "-1",
+    "retention.ms": `${retentionMs}`,
     "retention.bytes": "-1",
     "min.insync.replicas": `${minInsyncReplicas}`,
     // The largest record, and 4 KiB for the batch around it.
@@ -54,7 +60,7 @@ export function assertTopic(
         `--reassignment-json-file more-replicas.json --execute`,
     );
   }
-  for (const [setting, value] of Object.entries(requiredSettings(durability))) {
+  for (const [setting, value] of Object.entries(requiredSettings(durability, spec))) {
     const found = actual.settings[setting];
     if (found === value) continue;
     throw new TopicMismatch(
@@ -88,7 +94,7 @@ export async function ensureTopics(
 }
 
 async function create(admin: Admin, spec: TopicSpec, durability: Durability): Promise<void> {
-  const settings = Object.entries(requiredSettings(durability));
+  const settings = Object.entries(requiredSettings(durability, spec));
   try {
     await admin.createTopics({
       topics: [spec.name],

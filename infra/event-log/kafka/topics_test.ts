@@ -31,6 +31,14 @@ Deno.test("assertTopic: each setting that differs is named with the command that
   }
 });
 
+Deno.test("assertTopic: what is kept for a time is held to that time, and facts to for ever", () => {
+  const aWeek = { ...spec, retentionMs: 604_800_000 };
+  const kept = { ...fit, settings: requiredSettings(durability, aWeek) };
+  assertTopic(aWeek, kept, durability, ["one:9092"]);
+  assert.match(mismatch(kept), /posts has retention.ms=604800000, not -1/);
+  assert.throws(() => assertTopic(aWeek, fit, durability, ["one:9092"]), TopicMismatch);
+});
+
 Deno.test("assertTopic: fewer copies or another number of partitions is a mismatch", () => {
   assert.match(mismatch({ replicas: 1 }), /posts has a replication factor of 1, not 3/);
   assert.match(mismatch({ partitions: 12 }), /posts has 12 partitions, not 16/);

@@ -57,3 +57,16 @@ export async function accountIdByHandle(
   );
   return row?.account_id;
 }
+
+/** Those of these accounts that are closed. */
+export async function closedAccounts(
+  sql: SqlQueries,
+  accountIds: readonly string[],
+): Promise<Set<string>> {
+  const rows = await sql.query<{ account_id: string }>(
+    `SELECT account_id FROM read_model.accounts
+     WHERE account_id = ANY ($1::uuid[]) AND closed_at IS NOT NULL`,
+    [accountIds],
+  );
+  return new Set(rows.map((row) => row.account_id));
+}

@@ -18,3 +18,12 @@ export async function mediumById(
   );
   return row;
 }
+
+/** Those of these media that have an event. */
+export async function knownMedia(sql: SqlQueries, mediaIds: readonly string[]): Promise<string[]> {
+  const rows = await sql.query<{ media_id: string }>(
+    `SELECT media_id FROM manifests.media WHERE media_id = ANY ($1::uuid[])`,
+    [mediaIds],
+  );
+  return rows.map((row) => row.media_id);
+}
