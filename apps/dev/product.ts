@@ -39,6 +39,7 @@ export function startProduct(
     started.add(
       await runProjector(engines, {
         cdnBaseUrl: config.CDN_BASE_URL ?? `${baseUrl}/cdn`,
+        pullThreshold: config.FEED_PULL_THRESHOLD,
         progress,
         logger,
         remakeManifests: true,

@@ -116,7 +116,9 @@ class Run {
   #time = 0;
 
   constructor(maximumFeeds: number) {
-    this.#world = new World(sql, createMemoryFeedCache({ now: () => this.#time, maximumFeeds }));
+    this.#world = new World(sql, {
+      cache: createMemoryFeedCache({ now: () => this.#time, maximumFeeds }),
+    });
   }
 
   /** Some follow others already; that the last of them has registered is not known yet. */

@@ -24,11 +24,12 @@ await runProcess({
       started.add({ stop: () => engines.close() });
       // The primary: a feed is filled from it, and must then hold every post that was fanned out.
       const sql = await engines.sql();
-      const cache = engines.feedCache();
+      const { feedCache: cache, authorCache } = engines.feedCaches();
       const { sessions, accessTokens } = await engines.identity();
       const queries = createQueries({
         sql: new LiveSql(sql),
         cache,
+        authorCache,
         progress: new Progress(sql),
         sessions,
         accessTokens,

@@ -12,7 +12,10 @@ export interface QueryServices extends Authentication {
    * filled from it after its claim, and must then hold every post that was fanned out before.
    */
   readonly sql: SqlQueries;
+  /** By reader: their feeds. */
   readonly cache: FeedCache;
+  /** By author: their own posts, for readers who pull. */
+  readonly authorCache: FeedCache;
   readonly progress: Progress;
   readonly rateLimits: Pick<RateLimits, "queries">;
   readonly logger: Logger;

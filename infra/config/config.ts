@@ -19,6 +19,8 @@ const common = z.object({
   CORS_ORIGINS: z.string().default("*").pipe(list),
   /** Images resized at a time by one image worker. */
   IMAGE_CONCURRENCY: z.coerce.number().int().min(1).max(64).default(2),
+  /** Followers from which on an author's posts are pulled by readers instead of pushed to them. */
+  FEED_PULL_THRESHOLD: z.coerce.number().int().min(1).default(10_000),
   /** Multiplies every rate limit; 0 switches them off. */
   RATE_LIMIT_SCALE: z.coerce.number().min(0).max(1000).default(1),
   LOG_LEVEL: z.enum(levels).default("info"),

@@ -78,6 +78,10 @@ export async function openEmbedded(
       Promise.resolve(createMemoryFeedCache()),
       (cache) => cache.close(),
     );
+    const authorCache = await open(
+      Promise.resolve(createMemoryFeedCache()),
+      (cache) => cache.close(),
+    );
     const images = await open(
       Promise.resolve(openImages(config, logger)),
       (images) => images.close(),
@@ -87,6 +91,7 @@ export async function openEmbedded(
       log,
       sql,
       feedCache,
+      authorCache,
       store,
       identity,
       sessions: new Sessions({ identity, accessTokens }),

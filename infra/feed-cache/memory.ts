@@ -4,6 +4,7 @@ import { compareIds, parseId, SortedIds } from "./sorted-ids.ts";
 interface Feed {
   readonly ids: SortedIds;
   floor: Uint8Array | undefined;
+  readonly pulls: Set<string>;
   /** Until it is filled. */
   claim: { readonly token: string; readonly lapsesAt: number } | undefined;
 }
@@ -47,9 +48,8 @@ export function createMemoryFeedCache(
     if (feed) addAll(feed, postIds, reachesFirst);
   };
 
-  const remove = (readerId: string, postIds: readonly string[]): void => {
-    const feed = find(readerId);
-    for (const postId of feed ? postIds : []) feed?.ids.delete(parseId(postId));
+  const pull = (readerIds: readonly string[], authorId: string): void => {
+    for (const readerId of readerIds) find(readerId)?.pulls.add(authorId);
   };
 
   const read = (readerId: string, page: { before?: string; limit: number }): FeedPage => {
@@ -63,6 +63,7 @@ export function createMemoryFeedCache(
       state: "complete",
       ids,
       endsAtFloor: ids.length < page.limit && feed.floor !== undefined,
+      pulls: [...feed.pulls],
     };
   };
 
@@ -72,6 +73,7 @@ export function createMemoryFeedCache(
     keep(readerId, {
       ids: new SortedIds(feedWindow),
       floor: undefined,
+      pulls: new Set(),
       claim: { token, lapsesAt: now() + claimSeconds * 1000 },
     });
     return { readerId, token };
@@ -88,7 +90,7 @@ export function createMemoryFeedCache(
   return {
     push: settle(push),
     merge: settle(merge),
-    remove: settle(remove),
+    pull: settle(pull),
     read: settle(read),
     claim: settle(claim),
     fill: settle(fill),

@@ -4,13 +4,19 @@
  *
  * A feed is missing, claimed or complete, and is forgotten whole or not at all. A claimed feed takes
  * pushes but is not served from, since what was posted before the claim is not in it yet. A complete
- * feed lacks no id of the reader's feed that is not below its floor. It gets a floor when ids are
- * cut off at the window, or when it is given posts that do not reach back to the first one; the
- * floor never sinks, also when the ids around it are removed. Without one it reaches back to the
- * reader's first post.
+ * feed lacks no id of the reader's feed that is not below its floor, except of the authors it names
+ * as pulled: whoever reads it reads their own lists too. It gets a floor when ids are cut off at the
+ * window, or when it is given posts that do not reach back to the first one; the floor never sinks.
+ * Without one it reaches back to the reader's first post.
  *
- * It may hold ids too many (of posts since deleted, of accounts since unfollowed): readers filter
- * what they show. It may never hold too few.
+ * It may hold ids too many (of posts since deleted, of accounts since unfollowed) and name authors
+ * too many: readers filter what they show, each id once. It may never hold or name too few.
+ *
+ * So every operation adds to a feed or forgets it whole, and none can come too late, or twice, or in
+ * the wrong order: a process that was held up for a minute and then goes on does no harm.
+ *
+ * The same holds for the list of one account's own posts, which is cached as if the account were the
+ * reader of it: in a cache of its own, for readers who pull.
  */
 export interface FeedCache {
   /**
@@ -26,10 +32,10 @@ export interface FeedCache {
    */
   merge(readerId: string, postIds: readonly string[], reachesFirst: boolean): Promise<void>;
   /**
-   * Takes posts out of one feed if it exists: for an unfollow or a block. Idempotent. The filling of
-   * a claim that is under way may bring them back.
+   * Names an author as pulled in the feeds that exist, claimed ones too: whose posts need not be
+   * pushed to them from then on, for as long as each of them lives. Idempotent.
    */
-  remove(readerId: string, postIds: readonly string[]): Promise<void>;
+  pull(readerIds: readonly string[], authorId: string): Promise<void>;
   /**
    * Reads up to `limit` ids below `before` (or from the newest), newest first.
    * `missing`: nobody has claimed it, or it was evicted. `filling`: claimed, not complete.
@@ -63,6 +69,8 @@ export type FeedPage =
      * are the database's to answer. With fewer and false, the feed has ended: there is no older post.
      */
     readonly endsAtFloor: boolean;
+    /** Authors whose own lists belong to this page too, in no order. */
+    readonly pulls: readonly string[];
   };
 
 export interface Claim {

@@ -1,7 +1,14 @@
 import type { EffectProjection } from "../runner/projection.ts";
-import { pushToFollowers } from "./fan-out.ts";
+import { fanOutPosts } from "./fan-out.ts";
 import type { FeedsServices } from "./services.ts";
 import { settleFollows } from "./settle-follows.ts";
+import { FanOutWorker } from "./worker.ts";
+
+export interface Feeds {
+  readonly projection: EffectProjection;
+  /** Carries on with fan-outs that are larger than a batch may do. */
+  readonly worker: FanOutWorker;
+}
 
 /**
  * Keeps the cached feeds of readers right as posts and follows arrive.
@@ -12,16 +19,22 @@ import { settleFollows } from "./settle-follows.ts";
  * post is merged in with the others. The same holds for a reader's miss: a post pushed before their
  * claim is in the database they fill from.
  *
- * Everything here is idempotent, since a batch is delivered at least once. Deleted posts, and posts
- * of accounts that are closed or blocked, stay in cached feeds: readers filter them.
+ * Everything here may be done twice, late, or by two processes at a time: see the port of the cache.
+ * Deleted posts, and posts of accounts that are closed or blocked, stay in cached feeds: readers
+ * filter them.
  */
-export function createFeeds(services: FeedsServices): EffectProjection {
-  return {
+export const feedsMigrations = new URL("migrations/", import.meta.url);
+
+export function createFeeds(services: FeedsServices): Feeds {
+  const worker = new FanOutWorker(services);
+  const { cache, authorCache } = services;
+  const projection: EffectProjection = {
     kind: "effect",
     name: "feeds",
     version: 1,
     topics: ["posts", "follows", "accounts"],
     after: ["read_model"],
+    migrations: feedsMigrations,
     async apply(events, signal) {
       const posts = new Map<string, string[]>();
       const follows: { followerId: string; followeeId: string }[] = [];
@@ -46,11 +59,10 @@ export function createFeeds(services: FeedsServices): EffectProjection {
             closed.push(event.data.accountId);
         }
       }
-      for (const [authorId, postIds] of posts) {
-        await pushToFollowers(authorId, postIds, services, signal);
-      }
+      if (await fanOutPosts(posts, services, signal)) worker.wake();
       await settleFollows(follows, services, signal);
-      if (closed.length > 0) await services.cache.drop(closed);
+      if (closed.length > 0) await Promise.all([cache.drop(closed), authorCache.drop(closed)]);
     },
   };
+  return { projection, worker };
 }

@@ -11,7 +11,8 @@ import { migrate } from "../../../infra/sql/migrate.ts";
 import { openPglite } from "../../../infra/sql/pglite.ts";
 import type { Sql } from "../../../infra/sql/port.ts";
 import { silentLogger } from "../../../infra/telemetry/logger.ts";
-import { createFeeds } from "../../../projections/feeds/feeds.ts";
+import { createFeeds, type Feeds, feedsMigrations } from "../../../projections/feeds/feeds.ts";
+import { defaultPullThreshold, type FeedsServices } from "../../../projections/feeds/services.ts";
 import { createManifests } from "../../../projections/manifests/manifests.ts";
 import { readModel } from "../../../projections/read-model/read-model.ts";
 import type { Recorded } from "../../../projections/runner/projection.ts";
@@ -24,6 +25,9 @@ export interface Partition {
   feeds: number;
 }
 
+/** What a world does not choose by itself. */
+type WorldOptions = Partial<Omit<FeedsServices, "sql">>;
+
 /** The said part of an event: ids and times are given to it by the world. */
 export type Said = DomainEvent extends infer E
   ? E extends DomainEvent ? Pick<E, "type" | "data"> : never
@@ -35,6 +39,7 @@ const manifests = createManifests({ cdnBaseUrl: "https://cdn.example" });
 export async function openDatabase(): Promise<Sql> {
   const sql = await openPglite();
   for (const { migrations, name } of [readModel, manifests]) await migrate(sql, migrations, name);
+  await migrate(sql, feedsMigrations, "feeds");
   return sql;
 }
 
@@ -47,18 +52,26 @@ export const newId = (): string => v7();
 export class World {
   readonly sql: Sql;
   readonly cache: FeedCache;
+  readonly authorCache: FeedCache;
   readonly #edge: ReturnType<typeof createEdge>;
   readonly #drain: () => Promise<void>;
-  readonly #feeds: ReturnType<typeof createFeeds>;
+  readonly #feeds: Feeds;
   readonly partitions = new Map<string, Partition>();
 
-  constructor(sql: Sql, cache: FeedCache = createMemoryFeedCache()) {
+  constructor(sql: Sql, {
+    cache = createMemoryFeedCache(),
+    authorCache = createMemoryFeedCache(),
+    pullThreshold = defaultPullThreshold,
+    followersAtATime,
+  }: WorldOptions = {}) {
     this.sql = sql;
     this.cache = cache;
-    this.#feeds = createFeeds({ cache, sql });
+    this.authorCache = authorCache;
+    this.#feeds = createFeeds({ cache, authorCache, sql, pullThreshold, followersAtATime });
     const { app, drain } = createQueries({
       sql,
       cache,
+      authorCache,
       logger: silentLogger,
       rateLimits: createRateLimits({ logger: silentLogger, scale: 0 }),
       progress: { reached: () => Promise.resolve(true) },
@@ -97,11 +110,21 @@ export class World {
     const names = [...this.partitions.keys()];
     await this.advanceReadModel(...names);
     const pending = this.#named(names).filter(({ events, feeds }) => feeds < events.length);
-    await this.#feeds.apply(
+    await this.#feeds.projection.apply(
       pending.flatMap(({ events, feeds, readModel }) => events.slice(feeds, readModel)),
       new AbortController().signal,
     );
     for (const partition of pending) partition.feeds = partition.readModel;
+    await this.finishFanOuts();
+  }
+
+  /** One slice of a fan-out; whether there was one. */
+  slice(): Promise<boolean> {
+    return this.#feeds.worker.slice();
+  }
+
+  async finishFanOuts(): Promise<void> {
+    while (await this.slice());
   }
 
   /** The read model and the manifests take what the partitions hold. */
@@ -127,7 +150,7 @@ export class World {
     for (const partition of this.#named([name])) {
       const to = partition.readModel;
       const batch = partition.events.slice(Math.max(0, partition.feeds - again), to);
-      await this.#feeds.apply(batch, new AbortController().signal);
+      await this.#feeds.projection.apply(batch, new AbortController().signal);
       partition.feeds = Math.max(partition.feeds, to);
     }
   }

@@ -57,3 +57,16 @@ export async function accountIdByHandle(
   );
   return row?.account_id;
 }
+
+/** Those of the accounts that are closed. */
+export async function closedAmong(
+  sql: SqlQueries,
+  accountIds: readonly string[],
+): Promise<ReadonlySet<string>> {
+  const rows = await sql.query<{ account_id: string }>(
+    `SELECT account_id FROM read_model.accounts
+     WHERE account_id = ANY ($1::uuid[]) AND closed_at IS NOT NULL`,
+    [accountIds],
+  );
+  return new Set(rows.map((row) => row.account_id));
+}
