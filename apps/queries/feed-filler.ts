@@ -1,4 +1,4 @@
-import { type Claim, type FeedCache, feedWindow } from "../../infra/feed-cache/port.ts";
+import type { Claim, FeedCache } from "../../infra/feed-cache/port.ts";
 import { pulledFor } from "../../projections/feeds/pulled-authors.ts";
 import { feedPage } from "../../projections/read-model/reads/feed-page.ts";
 import { newest } from "../../projections/read-model/reads/keyset.ts";
@@ -27,7 +27,7 @@ export class FeedFiller {
     this.#begin(claim, async ({ sql, cache }) => {
       // Before the posts are read, or one left to readers in between would be in neither.
       const pulled = await pulledFor(sql, claim.readerId);
-      const ids = await feedPage(sql, claim.readerId, newest, feedWindow + 1);
+      const ids = await feedPage(sql, claim.readerId, newest, cache.window + 1);
       await Promise.all(pulled.map((authorId) => cache.pull([claim.readerId], authorId)));
       await complete(cache, claim, ids);
     });
@@ -36,7 +36,7 @@ export class FeedFiller {
   /** An author's own list, likewise. */
   fillAuthor(claim: Claim): void {
     this.#begin(claim, async ({ sql, authorCache }) => {
-      const posts = await postsOfAccounts(sql, [claim.readerId], newest, feedWindow + 1);
+      const posts = await postsOfAccounts(sql, [claim.readerId], newest, authorCache.window + 1);
       await complete(authorCache, claim, posts.get(claim.readerId) ?? []);
     });
   }
@@ -58,5 +58,5 @@ export class FeedFiller {
 
 /** `ids`: a window and one more, newest first; that one tells whether they reach the first post. */
 async function complete(cache: FeedCache, claim: Claim, ids: readonly string[]): Promise<void> {
-  await cache.fill(claim, ids.slice(0, feedWindow), ids.length <= feedWindow);
+  await cache.fill(claim, ids.slice(0, cache.window), ids.length <= cache.window);
 }

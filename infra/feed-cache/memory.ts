@@ -15,7 +15,11 @@ interface Feed {
  * not keep a feed.
  */
 export function createMemoryFeedCache(
-  { now = Date.now, maximumFeeds = 10_000 }: { now?: () => number; maximumFeeds?: number } = {},
+  { now = Date.now, maximumFeeds = 10_000, window = feedWindow }: {
+    now?: () => number;
+    maximumFeeds?: number;
+    window?: number;
+  } = {},
 ): FeedCache {
   /** In the order of their last reading, which is a Map's own. */
   const feeds = new Map<string, Feed>();
@@ -71,7 +75,7 @@ export function createMemoryFeedCache(
     if (find(readerId)) return undefined;
     const token = crypto.randomUUID();
     keep(readerId, {
-      ids: new SortedIds(feedWindow),
+      ids: new SortedIds(window),
       floor: undefined,
       pulls: new Set(),
       claim: { token, lapsesAt: now() + claimSeconds * 1000 },
@@ -88,6 +92,7 @@ export function createMemoryFeedCache(
   };
 
   return {
+    window,
     push: settle(push),
     merge: settle(merge),
     pull: settle(pull),

@@ -1,6 +1,6 @@
 /**
  * Cached feeds: per reader, the ids of the newest posts of the accounts they follow, newest first.
- * Post ids are UUIDv7, whose order is the order of a feed. A feed holds at most `feedWindow` ids.
+ * Post ids are UUIDv7, whose order is the order of a feed. A feed holds at most `window` ids.
  *
  * A feed is missing, claimed or complete, and is forgotten whole or not at all. A claimed feed takes
  * pushes but is not served from, since what was posted before the claim is not in it yet. A complete
@@ -19,6 +19,8 @@
  * reader of it: in a cache of its own, for readers who pull.
  */
 export interface FeedCache {
+  /** Ids in one feed, at most. */
+  readonly window: number;
   /**
    * Adds a post to the feeds that exist, in its place by id, once. Missing feeds stay missing.
    * Ids below a feed's floor are dropped. Idempotent.
@@ -78,7 +80,7 @@ export interface Claim {
   readonly token: string;
 }
 
-/** Ids in one cached feed, at most. */
+/** Ids in one cached feed, at most: what every cache of the product is made with. */
 export const feedWindow = 500;
 /** Seconds within which a claim must be filled. */
 export const claimSeconds = 10;

@@ -64,6 +64,7 @@ export function createRedisFeedCache(
   };
 
   return {
+    window: feedWindow,
     push: (readerIds, postId) => pushElement(readerIds, parseId(postId)),
 
     pull: (readerIds, authorId) =>

@@ -1,4 +1,3 @@
-import { feedWindow } from "../../infra/feed-cache/port.ts";
 import { closedAmong } from "../read-model/reads/accounts.ts";
 import { newest } from "../read-model/reads/keyset.ts";
 import { postsOfAccounts } from "../read-model/reads/posts-of-accounts.ts";
@@ -52,12 +51,12 @@ async function settle(
   // In this order: see `authorsToPush`.
   const pulled = await pulledAmong(sql, followees);
   // One more than a feed holds tells whether the followee's first post is among them.
-  const posts = await postsOfAccounts(sql, followees, newest, feedWindow + 1);
+  const posts = await postsOfAccounts(sql, followees, newest, cache.window + 1);
   signal.throwIfAborted();
   await Promise.all(standing.map(async ({ followerId, followeeId }) => {
     const postIds = posts.get(followeeId) ?? [];
-    const reachesFirst = postIds.length <= feedWindow;
-    await cache.merge(followerId, postIds.slice(0, feedWindow), reachesFirst);
+    const reachesFirst = postIds.length <= cache.window;
+    await cache.merge(followerId, postIds.slice(0, cache.window), reachesFirst);
     if (pulled.has(followeeId)) await cache.pull([followerId], followeeId);
   }));
 }

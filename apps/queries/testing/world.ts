@@ -1,8 +1,6 @@
 import assert from "node:assert/strict";
 import { Registry } from "prom-client";
-import { v7 } from "uuid";
-import type { DomainEvent } from "../../../domain/events.ts";
-import { catalogue } from "../../../domain/events.ts";
+import { catalogue, type DomainEvent } from "../../../domain/events.ts";
 import { createMemoryFeedCache } from "../../../infra/feed-cache/memory.ts";
 import { type FeedCache } from "../../../infra/feed-cache/port.ts";
 import { createEdge } from "../../../infra/http/edge.ts";
@@ -16,6 +14,7 @@ import { defaultPullThreshold, type FeedsServices } from "../../../projections/f
 import { createManifests } from "../../../projections/manifests/manifests.ts";
 import { readModel } from "../../../projections/read-model/read-model.ts";
 import type { Recorded } from "../../../projections/runner/projection.ts";
+import { handleOf, newId, postCreated, type Said } from "./events.ts";
 import { createQueries } from "../queries.ts";
 
 /** The events of one aggregate, and how many of them each projection has taken. */
@@ -28,11 +27,6 @@ export interface Partition {
 /** What a world does not choose by itself. */
 type WorldOptions = Partial<Omit<FeedsServices, "sql">>;
 
-/** The said part of an event: ids and times are given to it by the world. */
-export type Said = DomainEvent extends infer E
-  ? E extends DomainEvent ? Pick<E, "type" | "data"> : never
-  : never;
-
 const manifests = createManifests({ cdnBaseUrl: "https://cdn.example" });
 
 /** A database with the real migrations, for all the worlds of one test file: each has ids of its own. */
@@ -42,8 +36,6 @@ export async function openDatabase(): Promise<Sql> {
   await migrate(sql, feedsMigrations, "feeds");
   return sql;
 }
-
-export const newId = (): string => v7();
 
 /**
  * The query edge on a real read model, with every aggregate a partition of its own, whose progress in
@@ -231,28 +223,12 @@ export async function allPages(read: (cursor: string | null) => Promise<Page>): 
   return ids;
 }
 
-export const handleOf = (accountId: string): string => `Ada.${accountId.slice(-12)}`;
-
-export function postCreated(postId: string, authorId: string, mediaIds = [newId()]): Said {
-  return {
-    type: "PostCreated",
-    data: { postId, authorId, mediaIds, caption: "Dawn", altTexts: {} },
-  };
-}
-
-export function followed(followerId: string, followeeId: string): Said {
-  return { type: "AccountFollowed", data: { followerId, followeeId } };
-}
-
-export function unfollowed(followerId: string, followeeId: string): Said {
-  return { type: "AccountUnfollowed", data: { followerId, followeeId } };
-}
-
-/** A block as it is decided: it ends the following both ways. */
-export function blocked(blockerId: string, blockedId: string): Said[] {
-  return [
-    { type: "AccountBlocked", data: { blockerId, blockedId } },
-    unfollowed(blockerId, blockedId),
-    unfollowed(blockedId, blockerId),
-  ];
-}
+export {
+  blocked,
+  followed,
+  handleOf,
+  newId,
+  postCreated,
+  type Said,
+  unfollowed,
+} from "./events.ts";
