@@ -160,28 +160,34 @@ Deno.test("pull: a feed is complete only once it names the authors it lacks", as
 });
 
 Deno.test("pull: an author who is taken off the record while a follow is settled leaves no gap", async () => {
-  const cache = createMemoryFeedCache();
-  const late = newId();
   let meanwhile: (() => Promise<void>) | undefined;
-  const watched: FeedCache = {
-    ...cache,
-    merge: async (readerId, ...rest) => {
-      if (readerId === late) await meanwhile?.();
-      await cache.merge(readerId, ...rest);
+  const watched: SqlQueries = {
+    ...sql,
+    query: async <Row>(text: string, parameters?: readonly unknown[]) => {
+      const rows = await sql.query<Row>(text, parameters);
+      const act = meanwhile;
+      if (act && text.includes("FROM read_model.posts")) {
+        meanwhile = undefined;
+        await act();
+      }
+      return rows;
     },
   };
-  const { world, author, reader, other, posts } = await pulledAuthor({ cache: watched });
+  const { world, author, reader, other, posts } = await pulledAuthor({ sql: watched });
+  const late = newId();
   await world.register(late);
   await world.feed(late);
   const left: string[] = [];
-  meanwhile = async () => {
-    meanwhile = undefined;
-    left.push(...await world.post(author));
-    await world.tell(unfollowed(other, author), unfollowed(reader, author));
-    left.push(...await world.post(author));
-  };
   world.append(followed(late, author));
   await world.advanceReadModel(`follows/${late}`);
+  // Once the settling of the follow has read the author's posts.
+  meanwhile = async () => {
+    left.push(...await world.post(author));
+    world.append(unfollowed(other, author));
+    world.append(unfollowed(reader, author));
+    await world.advanceReadModel(`follows/${other}`, `follows/${reader}`);
+    left.push(...await world.post(author));
+  };
   await world.advanceFeeds(`follows/${late}`);
   assert.equal(left.length, 2);
   assert.deepEqual(await world.feed(late), [...posts, ...left].reverse());

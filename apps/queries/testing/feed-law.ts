@@ -11,6 +11,7 @@ import { feedSkeleton } from "../cards/skeleton.ts";
 import { FeedFiller } from "../feed-filler.ts";
 import { Interleaver, Process } from "./interleaver.ts";
 import { MemorySql } from "./memory-sql.ts";
+import { visibleTo } from "./visible.ts";
 import { blocked, followed, handleOf, postCreated, type Said, unfollowed } from "./events.ts";
 
 const people = 3;
@@ -397,30 +398,10 @@ export class Run {
 
   /** What a reader's feed is by so much of each partition. */
   #visible(readerId: string, taken: (partition: Partition) => number): Set<string> {
-    const authors = new Map<string, string>();
-    const [deleted, known, closed] = [new Set<string>(), new Set<string>(), new Set<string>()];
-    const [following, blocks] = [new Set<string>(), new Set<string>()];
-    for (const partition of this.#partitions.values()) {
-      for (const { event: { type, data } } of partition.events.slice(0, taken(partition))) {
-        if (type === "AccountRegistered") known.add(data.accountId);
-        else if (type === "AccountClosed") closed.add(data.accountId);
-        else if (type === "PostCreated") authors.set(data.postId, data.authorId);
-        else if (type === "PostDeleted") deleted.add(data.postId);
-        else if (type === "AccountBlocked") blocks.add(`${data.blockerId} ${data.blockedId}`);
-        else if (type === "AccountUnblocked") blocks.delete(`${data.blockerId} ${data.blockedId}`);
-        else if (type === "AccountFollowed") {
-          if (data.followerId === readerId) following.add(data.followeeId);
-        } else if (type === "AccountUnfollowed") {
-          if (data.followerId === readerId) following.delete(data.followeeId);
-        }
-      }
-    }
-    const mayBeSeen = (author: string) =>
-      following.has(author) && known.has(author) && !closed.has(author) &&
-      !blocks.has(`${author} ${readerId}`) && !blocks.has(`${readerId} ${author}`);
-    return new Set(
-      [...authors].filter(([post, author]) => !deleted.has(post) && mayBeSeen(author))
-        .map(([post]) => post),
+    const partitions = [...this.#partitions.values()];
+    return visibleTo(
+      readerId,
+      partitions.flatMap((one) => one.events.slice(0, taken(one)).map(({ event }) => event)),
     );
   }
 

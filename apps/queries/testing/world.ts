@@ -16,6 +16,7 @@ import { readModel } from "../../../projections/read-model/read-model.ts";
 import type { Recorded } from "../../../projections/runner/projection.ts";
 import { handleOf, newId, postCreated, type Said } from "./events.ts";
 import { createQueries } from "../queries.ts";
+import type { QueryServices } from "../services.ts";
 
 /** The events of one aggregate, and how many of them each projection has taken. */
 export interface Partition {
@@ -24,8 +25,8 @@ export interface Partition {
   feeds: number;
 }
 
-/** What a world does not choose by itself. */
-type WorldOptions = Partial<Omit<FeedsServices, "sql">>;
+/** What a world does not choose by itself; `sql` is what the feeds have of the read model. */
+type WorldOptions = Partial<FeedsServices>;
 
 const manifests = createManifests({ cdnBaseUrl: "https://cdn.example" });
 
@@ -35,6 +36,28 @@ export async function openDatabase(): Promise<Sql> {
   for (const { migrations, name } of [readModel, manifests]) await migrate(sql, migrations, name);
   await migrate(sql, feedsMigrations, "feeds");
   return sql;
+}
+
+/** The query edge on these engines. The bearer token of a viewer is their id. */
+export function queryEdge(engines: Pick<QueryServices, "sql" | "cache" | "authorCache">) {
+  const { app, drain } = createQueries({
+    ...engines,
+    logger: silentLogger,
+    rateLimits: createRateLimits({ logger: silentLogger, scale: 0 }),
+    progress: { reached: () => Promise.resolve(true) },
+    accessTokens: {
+      verify: (token) => Promise.resolve({ accountId: token, sessionId: token }),
+    },
+    sessions: { stands: () => Promise.resolve(true) },
+  });
+  const edge = createEdge({
+    logger: silentLogger,
+    metrics: new Registry(),
+    corsOrigins: ["*"],
+    trustedProxies: 0,
+  });
+  edge.route("/", app);
+  return { edge, drain };
 }
 
 /**
@@ -55,31 +78,21 @@ export class World {
     authorCache = createMemoryFeedCache(),
     pullThreshold = defaultPullThreshold,
     followersAtATime,
+    sql: feedsSql = sql,
   }: WorldOptions = {}) {
     this.sql = sql;
     this.cache = cache;
     this.authorCache = authorCache;
-    this.#feeds = createFeeds({ cache, authorCache, sql, pullThreshold, followersAtATime });
-    const { app, drain } = createQueries({
-      sql,
+    this.#feeds = createFeeds({
       cache,
       authorCache,
-      logger: silentLogger,
-      rateLimits: createRateLimits({ logger: silentLogger, scale: 0 }),
-      progress: { reached: () => Promise.resolve(true) },
-      accessTokens: {
-        verify: (token) => Promise.resolve({ accountId: token, sessionId: token }),
-      },
-      sessions: { stands: () => Promise.resolve(true) },
+      sql: feedsSql,
+      pullThreshold,
+      followersAtATime,
     });
+    const { edge, drain } = queryEdge({ sql, cache, authorCache });
+    this.#edge = edge;
     this.#drain = drain;
-    this.#edge = createEdge({
-      logger: silentLogger,
-      metrics: new Registry(),
-      corsOrigins: ["*"],
-      trustedProxies: 0,
-    });
-    this.#edge.route("/", app);
   }
 
   /** Appends an event to its aggregate's partition; no projection has seen it yet. */
