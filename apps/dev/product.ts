@@ -14,6 +14,7 @@ import { startCommandEdge } from "../commands/command-edge.ts";
 import { commandRoutes } from "../commands/commands.ts";
 import { startImageWorker } from "../image-worker/worker.ts";
 import { ensureTopics, runProjector } from "../projector/projector.ts";
+import { listenForOperator } from "./operator.ts";
 import { createQueries } from "../queries/queries.ts";
 import * as queryRoutes from "../queries/routes.ts";
 import { starting, type Stoppable } from "../stoppable.ts";
@@ -61,6 +62,10 @@ export function startProduct(
     const commands = started.add(startCommandEdge(engines, shared));
     const queries = createQueries({ ...engines, ...shared, cache: feedCache });
     started.add({ stop: () => queries.drain() });
+
+    const { authorCache } = engines;
+    const inspected = { log, sql: live, cache: feedCache, authorCache };
+    started.add(await listenForOperator(config.DATA_DIR, inspected, logger));
 
     const edge = createEdge({
       logger,
