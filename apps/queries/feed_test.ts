@@ -260,6 +260,37 @@ Deno.test("feed: a post is left out while all its media are rejected", async () 
   assert.deepEqual(await world.feed(reader), [half]);
 });
 
+Deno.test("feed: a post redriven into the read model reaches feeds filled meanwhile", async () => {
+  const { world, reader, author } = await follower();
+  const [kept = ""] = await world.post(author);
+  const postId = newId();
+  world.append(postCreated(postId, author));
+  const partition = world.partitions.get(`posts/${postId}`);
+  assert.ok(partition);
+  // A dead letter of the read model: it has passed the record and does not have the post.
+  partition.readModel = partition.feeds = 1;
+  assert.deepEqual(await world.feed(reader), [kept]);
+  partition.readModel = 0;
+  await world.advanceReadModel(`posts/${postId}`);
+  assert.deepEqual(await world.feed(reader), [kept], "the cached feed does not know of it");
+  await world.redriven(`posts/${postId}`);
+  assert.deepEqual(await world.feed(reader), [postId, kept]);
+});
+
+Deno.test("feed: an unfollow forgets the feed, a closed followee does not", async () => {
+  const { world, reader, author } = await follower();
+  const friend = newId();
+  await world.register(friend);
+  await world.tell(followed(reader, friend));
+  await world.feed(reader);
+  const state = async () => (await world.cache.read(reader, { limit: 1 })).state;
+  await world.tell({ type: "AccountClosed", data: { accountId: friend } });
+  await world.tell(unfollowed(reader, friend));
+  assert.equal(await state(), "complete", "or all followers' feeds would be filled at once");
+  await world.tell(unfollowed(reader, author));
+  assert.equal(await state(), "missing");
+});
+
 Deno.test("feed: fans out to more followers than one page of them", async () => {
   const cache = createMemoryFeedCache();
   const { world, reader, author } = await follower(new World(sql, { cache }));

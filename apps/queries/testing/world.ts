@@ -14,6 +14,7 @@ import { defaultPullThreshold, type FeedsServices } from "../../../projections/f
 import { createManifests } from "../../../projections/manifests/manifests.ts";
 import { readModel } from "../../../projections/read-model/read-model.ts";
 import type { Recorded } from "../../../projections/runner/projection.ts";
+import { redeliver } from "../../../projections/runner/redeliver.ts";
 import { handleOf, newId, postCreated, type Said } from "./events.ts";
 import { createQueries } from "../queries.ts";
 import type { QueryServices } from "../services.ts";
@@ -148,6 +149,12 @@ export class World {
       }
       for (const { partition, events } of due) partition.readModel += events.length;
     });
+  }
+
+  /** What the runner does once the read model has taken dead letters. */
+  async redriven(name: string): Promise<void> {
+    const events = this.#named([name]).flatMap((partition) => partition.events);
+    await redeliver([this.#feeds.projection], "read_model", events, new AbortController().signal);
   }
 
   /** The feeds take what the read model has taken; `again` of it once more, as after a kill. */
