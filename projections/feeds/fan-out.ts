@@ -22,9 +22,13 @@ export async function fanOutPosts(
   const authorIds = [...posts.keys()];
   if (authorIds.length === 0) return false;
   // Also of authors who are not pulled, so that the list is right whenever there is one.
-  for (const [authorId, postIds] of posts) {
-    for (const postId of postIds) await authorCache.push([authorId], postId);
-  }
+  await Promise.all(
+    Array.from(
+      posts,
+      ([authorId, postIds]) =>
+        Promise.all(postIds.map((postId) => authorCache.push([authorId], postId))),
+    ),
+  );
   const { pushed, announced } = await authorsToPush(authorIds, services);
   let more = announced;
   for (let at = 0; at < pushed.length; at += authorsAtATime) {

@@ -10,6 +10,9 @@ export interface Feeds {
   readonly worker: FanOutWorker;
 }
 
+/** What the feeds remember between batches. */
+export const feedsMigrations = new URL("migrations/", import.meta.url);
+
 /**
  * Keeps the cached feeds of readers right as posts and follows arrive.
  *
@@ -23,11 +26,37 @@ export interface Feeds {
  * Deleted posts, and posts of accounts that are closed or blocked, stay in cached feeds: readers
  * filter them.
  */
-export const feedsMigrations = new URL("migrations/", import.meta.url);
-
 export function createFeeds(services: FeedsServices): Feeds {
   const worker = new FanOutWorker(services);
   const { cache, authorCache } = services;
+  const apply: EffectProjection["apply"] = async (events, signal) => {
+    const posts = new Map<string, string[]>();
+    const follows: { followerId: string; followeeId: string }[] = [];
+    const closed: string[] = [];
+    for (const { event } of events) {
+      switch (event.type) {
+        case "PostCreated":
+          posts.getOrInsertComputed(event.data.authorId, () => []).push(event.data.postId);
+          break;
+        case "AccountFollowed":
+        case "AccountUnfollowed":
+          follows.push(event.data);
+          break;
+        case "AccountBlocked": {
+          // The unfollows it brings may come later, each under its follower's key.
+          const { blockerId, blockedId } = event.data;
+          follows.push({ followerId: blockerId, followeeId: blockedId });
+          follows.push({ followerId: blockedId, followeeId: blockerId });
+          break;
+        }
+        case "AccountClosed":
+          closed.push(event.data.accountId);
+      }
+    }
+    if (await fanOutPosts(posts, services, signal)) worker.wake();
+    await settleFollows(follows, services, signal);
+    if (closed.length > 0) await Promise.all([cache.drop(closed), authorCache.drop(closed)]);
+  };
   const projection: EffectProjection = {
     kind: "effect",
     name: "feeds",
@@ -35,34 +64,7 @@ export function createFeeds(services: FeedsServices): Feeds {
     topics: ["posts", "follows", "accounts"],
     after: ["read_model"],
     migrations: feedsMigrations,
-    async apply(events, signal) {
-      const posts = new Map<string, string[]>();
-      const follows: { followerId: string; followeeId: string }[] = [];
-      const closed: string[] = [];
-      for (const { event } of events) {
-        switch (event.type) {
-          case "PostCreated":
-            posts.getOrInsertComputed(event.data.authorId, () => []).push(event.data.postId);
-            break;
-          case "AccountFollowed":
-          case "AccountUnfollowed":
-            follows.push(event.data);
-            break;
-          case "AccountBlocked": {
-            // The unfollows it brings may come later, each under its follower's key.
-            const { blockerId, blockedId } = event.data;
-            follows.push({ followerId: blockerId, followeeId: blockedId });
-            follows.push({ followerId: blockedId, followeeId: blockerId });
-            break;
-          }
-          case "AccountClosed":
-            closed.push(event.data.accountId);
-        }
-      }
-      if (await fanOutPosts(posts, services, signal)) worker.wake();
-      await settleFollows(follows, services, signal);
-      if (closed.length > 0) await Promise.all([cache.drop(closed), authorCache.drop(closed)]);
-    },
+    apply: (events, signal) => worker.giveWayTo(apply(events, signal)),
   };
   return { projection, worker };
 }
