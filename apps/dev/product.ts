@@ -15,6 +15,7 @@ import { commandRoutes } from "../commands/commands.ts";
 import { startImageWorker } from "../image-worker/worker.ts";
 import { runProjector } from "../projector/projector.ts";
 import { ensureTopics } from "../projector/topics.ts";
+import { listenForOperator } from "./operator.ts";
 import { createQueries } from "../queries/queries.ts";
 import * as queryRoutes from "../queries/routes.ts";
 import { starting, type Stoppable } from "../stoppable.ts";
@@ -40,6 +41,7 @@ export function startProduct(
     started.add(
       await runProjector(engines, {
         cdnBaseUrl: config.CDN_BASE_URL ?? `${baseUrl}/cdn`,
+        pullThreshold: config.FEED_PULL_THRESHOLD,
         progress,
         logger,
         remakeManifests: true,
@@ -61,6 +63,10 @@ export function startProduct(
     const commands = started.add(startCommandEdge(engines, shared));
     const queries = createQueries({ ...engines, ...shared, primary: shared.sql, cache: feedCache });
     started.add({ stop: () => queries.drain() });
+
+    const { authorCache } = engines;
+    const inspected = { log, sql: live, cache: feedCache, authorCache };
+    started.add(await listenForOperator(config.DATA_DIR, inspected, logger));
 
     const edge = createEdge({
       logger,

@@ -22,13 +22,14 @@ await runProcess({
       started.add({ stop: () => engines.close() });
       const log = await engines.log();
       const sql = await engines.sql();
-      const feedCache = engines.feedCache();
+      const { feedCache, authorCache } = engines.feedCaches();
       const store = engines.store();
       const edge = engines.edge();
       const { sealer } = await engines.identity();
       started.add(
-        await runProjector({ log, sql, feedCache, store, edge, sealer }, {
+        await runProjector({ log, sql, feedCache, authorCache, store, edge, sealer }, {
           cdnBaseUrl: config.CDN_BASE_URL,
+          pullThreshold: config.FEED_PULL_THRESHOLD,
           progress: new Progress(sql),
           logger,
           remakeManifests: false,

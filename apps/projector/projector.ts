@@ -23,26 +23,33 @@ const closingGraceMs = 15_000;
 
 /** Keeps the projections, and carries on what must follow from events. */
 export function runProjector(
-  engines: Pick<Engines, "log" | "sql" | "feedCache" | "store" | "edge" | "sealer">,
+  engines: Pick<
+    Engines,
+    "log" | "sql" | "feedCache" | "authorCache" | "store" | "edge" | "sealer"
+  >,
   options: {
     readonly cdnBaseUrl: string;
+    /** Followers from which on an author's posts are left to readers. */
+    readonly pullThreshold: number;
     readonly progress: Progress;
     readonly logger: Logger;
     /** See `dropWhenHostChanged`: only for a run with no other to serve from meanwhile. */
     readonly remakeManifests: boolean;
   },
 ): Promise<Stoppable> {
-  const { log, sql, feedCache, store, edge, sealer } = engines;
-  const { cdnBaseUrl, progress, logger } = options;
+  const { log, sql, feedCache, authorCache, store, edge, sealer } = engines;
+  const { cdnBaseUrl, pullThreshold, progress, logger } = options;
   const live = new LiveSql(sql);
   return starting(async (started) => {
     await ensureTopics(log);
     const manifests = createManifests({ cdnBaseUrl });
-    const projections = [readModel, manifests, createFeeds({ cache: feedCache, sql: live })];
+    const feeds = createFeeds({ cache: feedCache, authorCache, sql: live, pullThreshold });
+    const projections = [readModel, manifests, feeds.projection];
     for (const projection of projections) await ensureProjection(sql, log, projection);
     if (options.remakeManifests && await dropWhenHostChanged(sql, live, manifests, cdnBaseUrl)) {
       logger.info("variants are served from another host now: manifests are made again");
     }
+    started.add(feeds.worker.start(logger.with({ part: "feeds" })));
     started.add(await startProjector({ log, sql, projections, sealer, logger, progress }));
 
     const services = {

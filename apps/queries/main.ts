@@ -24,12 +24,13 @@ await runProcess({
       started.add({ stop: () => engines.close() });
       const primary = await engines.sql();
       const reads = engines.reads();
-      const cache = engines.feedCache();
+      const { feedCache: cache, authorCache } = engines.feedCaches();
       const { sessions, accessTokens } = await engines.identity();
       const queries = createQueries({
         sql: new LiveSql(reads),
         primary: new LiveSql(primary),
         cache,
+        authorCache,
         progress: new Progress(reads),
         sessions,
         accessTokens,

@@ -17,7 +17,10 @@ export interface QueryServices extends Authentication {
    * that was fanned out before.
    */
   readonly primary: SqlQueries;
+  /** By reader: their feeds. */
   readonly cache: FeedCache;
+  /** By author: their own posts, for readers who pull. */
+  readonly authorCache: FeedCache;
   readonly progress: Progress;
   readonly rateLimits: Pick<RateLimits, "queries">;
   readonly logger: Logger;

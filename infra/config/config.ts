@@ -21,6 +21,10 @@ const common = z.object({
     .describe("origins whose pages may call the API, comma-separated; `*` for any"),
   IMAGE_CONCURRENCY: z.coerce.number().int().min(1).max(64).default(2)
     .describe("photographs that one process resizes at a time"),
+  FEED_PULL_THRESHOLD: z.coerce.number().int().min(1).default(10_000)
+    .describe(
+      "followers from which on an author's posts are pulled by readers, not pushed to them",
+    ),
   RATE_LIMIT_SCALE: z.coerce.number().min(0).max(1000).default(1)
     .describe("multiplies every rate limit; 0 switches them off"),
   LOG_LEVEL: z.enum(levels).default("info").describe("debug, info, warn, error, silent"),

@@ -79,6 +79,10 @@ export async function openEmbedded(
       Promise.resolve(createMemoryFeedCache()),
       (cache) => cache.close(),
     );
+    const authorCache = await open(
+      Promise.resolve(createMemoryFeedCache()),
+      (cache) => cache.close(),
+    );
     const images = await open(
       Promise.resolve(openImages(config, logger)),
       (images) => images.close(),
@@ -88,6 +92,7 @@ export async function openEmbedded(
       log,
       sql,
       feedCache,
+      authorCache,
       store,
       edge: noEdgeCache,
       identity,

@@ -15,7 +15,10 @@ import type { Sql } from "../sql/port.ts";
 export interface Engines {
   readonly log: EventLog;
   readonly sql: Sql;
+  /** By reader: their feeds. */
   readonly feedCache: FeedCache;
+  /** By author: their own posts, for readers who pull. */
+  readonly authorCache: FeedCache;
   readonly store: ObjectStore;
   readonly edge: EdgeCache;
   readonly identity: Identity;

@@ -17,6 +17,7 @@ import { PostgresReads } from "../sql/postgres-reads.ts";
 import { openPostgres } from "../sql/postgres.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { NetworkedConfig } from "./config.ts";
+import type { Engines } from "./engines.ts";
 
 /** Not a URL: tokens outlive a move of the API to another host. */
 const issuer = "urn:shutterlog";
@@ -59,9 +60,13 @@ export class NetworkedEngines {
     return this.#closing(reads, () => reads.close());
   }
 
-  feedCache() {
-    const cache = createRedisFeedCache({ client: openRedis(this.#redis(), this.#logger) });
-    return this.#closing(cache, () => cache.close());
+  /** Both over the same connections. */
+  feedCaches(): Pick<Engines, "feedCache" | "authorCache"> {
+    const client = openRedis(this.#redis(), this.#logger);
+    const feedCache = createRedisFeedCache({ client });
+    const authorCache = createRedisFeedCache({ client, prefix: "author:" });
+    this.#opened.push(() => feedCache.close());
+    return { feedCache, authorCache };
   }
 
   /** On a connection of their own, so that a large fan-out does not delay them. */

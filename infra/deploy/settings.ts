@@ -116,7 +116,7 @@ export const redisSettings = {
   save: "",
   appendonly: "no",
   maxmemory: "256mb",
-  "maxmemory-policy": "allkeys-lru",
+  "maxmemory-policy": "allkeys-lfu",
 } as const;
 
 /** A lost third of the feeds must not take the other two thirds with it. */

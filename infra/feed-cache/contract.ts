@@ -80,23 +80,35 @@ export function feedCacheContract(
     assert.deepEqual(page, cutAt(posts(feedWindow + 1, 2)));
   });
 
-  test("the floor outlives the ids around it", async ({ cache }) => {
-    const reader = newReader();
-    await complete(cache, reader, posts(30, 20), false);
-    await cache.remove(reader, posts(30, 20));
-    assert.deepEqual(await cache.read(reader, { limit: 5 }), cutAt([]));
-    await cache.push([reader], post(19));
-    await cache.push([reader], post(25));
-    assert.deepEqual(await cache.read(reader, { limit: 5 }), cutAt([post(25)]));
+  test("pull names an author in the feeds that exist, once, and creates none", async ({ cache }) => {
+    const [one, other, missing] = [newReader(), newReader(), newReader()];
+    await complete(cache, one, [post(3)]);
+    await complete(cache, other, []);
+    for (let times = 0; times < 2; times++) {
+      await cache.pull([one, missing], author(1));
+      await cache.pull([one, other], author(2));
+    }
+    assert.deepEqual(pullsOf(await cache.read(one, { limit: 9 })), [author(1), author(2)]);
+    assert.deepEqual(await cache.read(other, { limit: 9 }), all([], [author(2)]));
+    assert.deepEqual(await cache.read(missing, { limit: 9 }), { state: "missing" });
   });
 
-  test("remove takes out what is there, of one feed", async ({ cache }) => {
-    const [one, other] = [newReader(), newReader()];
-    for (const reader of [one, other]) await complete(cache, reader, posts(5, 1));
-    for (let times = 0; times < 2; times++) await cache.remove(one, [post(2), post(9), post(5)]);
-    assert.deepEqual(await cache.read(one, { limit: 9 }), all([4, 3, 1].map(post)));
-    assert.deepEqual(await cache.read(other, { limit: 9 }), all(posts(5, 1)));
-    await cache.remove(newReader(), [post(1)]);
+  test("a pulled author stays one through pushes, merges and the window's end", async ({ cache }) => {
+    const reader = newReader();
+    const claim = await claimed(cache, reader);
+    await cache.pull([reader], author(1));
+    await cache.fill(claim, posts(feedWindow, 1), true);
+    await cache.push([reader], post(feedWindow + 1));
+    await cache.merge(reader, [post(700)], false);
+    const page = await cache.read(reader, { before: post(600), limit: 2 });
+    assert.deepEqual(page, { ...cutAt([]), pulls: [author(1)] });
+    await cache.drop([reader]);
+    await complete(cache, reader, []);
+    assert.deepEqual(
+      await cache.read(reader, { limit: 2 }),
+      all([]),
+      "for as long as a feed lives",
+    );
   });
 
   test("merge adds in place to a feed that exists, and creates none", async ({ cache }) => {
@@ -124,10 +136,9 @@ export function feedCacheContract(
     const claim = await claimed(cache, reader);
     await cache.push([reader], post(5));
     await cache.merge(reader, [post(4), post(3)], true);
-    await cache.remove(reader, [post(4)]);
     assert.deepEqual(await cache.read(reader, { limit: 9 }), { state: "filling" });
     assert.equal(await cache.fill(claim, [post(3), post(1)], true), true);
-    assert.deepEqual(await cache.read(reader, { limit: 9 }), all([5, 3, 1].map(post)));
+    assert.deepEqual(await cache.read(reader, { limit: 9 }), all([5, 4, 3, 1].map(post)));
   });
 
   test("what was merged during a claim keeps its floor after it", async ({ cache }) => {
@@ -245,7 +256,9 @@ export function feedCacheContract(
             const readerId = readers[reader] ?? "";
             await take(action, readerId, subject, naive, claims);
             const page = await subject.cache.read(readerId, { limit: 2 * feedWindow });
-            assert.deepEqual(page, naive.read(readerId));
+            const expected = naive.read(readerId);
+            assert.deepEqual(pullsOf(page), pullsOf(expected));
+            assert.deepEqual({ ...page, pulls: [] }, { ...expected, pulls: [] });
           }
           await subject.cache.drop(readers);
         }),
@@ -270,7 +283,7 @@ const step = fc.record({
   action: fc.oneof(
     fc.record({ name: fc.constant("push" as const), post: fc.nat(700) }),
     fc.record({ name: fc.constant("merge" as const), ...ids }),
-    fc.record({ name: fc.constant("remove" as const), ids: run }),
+    fc.record({ name: fc.constant("pull" as const), author: fc.nat(2) }),
     fc.record({ name: fc.constant("claim" as const) }),
     fc.record({ name: fc.constant("fill" as const), ...ids }),
     fc.record({ name: fc.constant("drop" as const) }),
@@ -295,9 +308,9 @@ async function take(
     case "merge":
       await cache.merge(readerId, action.ids, action.reachesFirst);
       return naive.add(readerId, action.ids, action.reachesFirst);
-    case "remove":
-      await cache.remove(readerId, action.ids);
-      return naive.remove(readerId, action.ids);
+    case "pull":
+      await cache.pull([readerId], author(action.author));
+      return naive.pull(readerId, author(action.author));
     case "drop":
       await cache.drop([readerId]);
       return naive.drop(readerId);
@@ -321,7 +334,10 @@ async function take(
 
 /** The port's law, in the plainest words there are. */
 class NaiveFeeds {
-  readonly #feeds = new Map<string, { ids: Set<string>; floor: string; token?: string }>();
+  readonly #feeds = new Map<
+    string,
+    { ids: Set<string>; pulls: Set<string>; floor: string; token?: string }
+  >();
 
   add(readerId: string, ids: readonly string[], reachesFirst: boolean): void {
     const feed = this.#feeds.get(readerId);
@@ -334,8 +350,8 @@ class NaiveFeeds {
     feed.ids = new Set(kept);
   }
 
-  remove(readerId: string, ids: readonly string[]): void {
-    for (const id of ids) this.#feeds.get(readerId)?.ids.delete(id);
+  pull(readerId: string, authorId: string): void {
+    this.#feeds.get(readerId)?.pulls.add(authorId);
   }
 
   drop(readerId: string): void {
@@ -350,7 +366,12 @@ class NaiveFeeds {
 
   claim(readerId: string, token: string | undefined): boolean {
     if (this.#feeds.has(readerId)) return false;
-    this.#feeds.set(readerId, { ids: new Set(), floor: "", token: token ?? "" });
+    this.#feeds.set(readerId, {
+      ids: new Set(),
+      pulls: new Set(),
+      floor: "",
+      token: token ?? "",
+    });
     return true;
   }
 
@@ -366,7 +387,8 @@ class NaiveFeeds {
     const feed = this.#feeds.get(readerId);
     if (!feed) return { state: "missing" };
     if (feed.token !== undefined) return { state: "filling" };
-    return { state: "complete", ids: [...feed.ids].sort().reverse(), endsAtFloor: feed.floor > "" };
+    const ids = [...feed.ids].sort().reverse();
+    return { state: "complete", ids, endsAtFloor: feed.floor > "", pulls: [...feed.pulls] };
   }
 }
 
@@ -384,12 +406,20 @@ function newReader(): string {
   return `0193aef0-1c01-7000-8000-${crypto.randomUUID().slice(24)}`;
 }
 
-function all(ids: readonly string[]): FeedPage {
-  return { state: "complete", ids, endsAtFloor: false };
+function author(n: number): string {
+  return `0193aef0-1c02-7000-8000-${n.toString(16).padStart(12, "0")}`;
+}
+
+function pullsOf(page: FeedPage): string[] {
+  return page.state === "complete" ? [...page.pulls].sort() : [];
+}
+
+function all(ids: readonly string[], pulls: readonly string[] = []): FeedPage {
+  return { state: "complete", ids, endsAtFloor: false, pulls };
 }
 
 function cutAt(ids: readonly string[]): FeedPage {
-  return { state: "complete", ids, endsAtFloor: true };
+  return { state: "complete", ids, endsAtFloor: true, pulls: [] };
 }
 
 async function claimed(cache: FeedCache, readerId: string): Promise<Claim> {

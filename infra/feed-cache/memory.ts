@@ -4,6 +4,7 @@ import { compareIds, parseId, SortedIds } from "./sorted-ids.ts";
 interface Feed {
   readonly ids: SortedIds;
   floor: Uint8Array | undefined;
+  readonly pulls: Set<string>;
   /** Until it is filled. */
   claim: { readonly token: string; readonly lapsesAt: number } | undefined;
 }
@@ -14,7 +15,11 @@ interface Feed {
  * not keep a feed.
  */
 export function createMemoryFeedCache(
-  { now = Date.now, maximumFeeds = 10_000 }: { now?: () => number; maximumFeeds?: number } = {},
+  { now = Date.now, maximumFeeds = 10_000, window = feedWindow }: {
+    now?: () => number;
+    maximumFeeds?: number;
+    window?: number;
+  } = {},
 ): FeedCache {
   /** In the order of their last reading, which is a Map's own. */
   const feeds = new Map<string, Feed>();
@@ -47,9 +52,8 @@ export function createMemoryFeedCache(
     if (feed) addAll(feed, postIds, reachesFirst);
   };
 
-  const remove = (readerId: string, postIds: readonly string[]): void => {
-    const feed = find(readerId);
-    for (const postId of feed ? postIds : []) feed?.ids.delete(parseId(postId));
+  const pull = (readerIds: readonly string[], authorId: string): void => {
+    for (const readerId of readerIds) find(readerId)?.pulls.add(authorId);
   };
 
   const read = (readerId: string, page: { before?: string; limit: number }): FeedPage => {
@@ -63,6 +67,7 @@ export function createMemoryFeedCache(
       state: "complete",
       ids,
       endsAtFloor: ids.length < page.limit && feed.floor !== undefined,
+      pulls: [...feed.pulls],
     };
   };
 
@@ -70,8 +75,9 @@ export function createMemoryFeedCache(
     if (find(readerId)) return undefined;
     const token = crypto.randomUUID();
     keep(readerId, {
-      ids: new SortedIds(feedWindow),
+      ids: new SortedIds(window),
       floor: undefined,
+      pulls: new Set(),
       claim: { token, lapsesAt: now() + claimSeconds * 1000 },
     });
     return { readerId, token };
@@ -86,9 +92,10 @@ export function createMemoryFeedCache(
   };
 
   return {
+    window,
     push: settle(push),
     merge: settle(merge),
-    remove: settle(remove),
+    pull: settle(pull),
     read: settle(read),
     claim: settle(claim),
     fill: settle(fill),

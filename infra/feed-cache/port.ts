@@ -1,18 +1,26 @@
 /**
  * Cached feeds: per reader, the ids of the newest posts of the accounts they follow, newest first.
- * Post ids are UUIDv7, whose order is the order of a feed. A feed holds at most `feedWindow` ids.
+ * Post ids are UUIDv7, whose order is the order of a feed. A feed holds at most `window` ids.
  *
  * A feed is missing, claimed or complete, and is forgotten whole or not at all. A claimed feed takes
  * pushes but is not served from, since what was posted before the claim is not in it yet. A complete
- * feed lacks no id of the reader's feed that is not below its floor. It gets a floor when ids are
- * cut off at the window, or when it is given posts that do not reach back to the first one; the
- * floor never sinks, also when the ids around it are removed. Without one it reaches back to the
- * reader's first post.
+ * feed lacks no id of the reader's feed that is not below its floor, except of the authors it names
+ * as pulled: whoever reads it reads their own lists too. It gets a floor when ids are cut off at the
+ * window, or when it is given posts that do not reach back to the first one; the floor never sinks.
+ * Without one it reaches back to the reader's first post.
  *
- * It may hold ids too many (of posts since deleted, of accounts since unfollowed): readers filter
- * what they show. It may never hold too few.
+ * It may hold ids too many (of posts since deleted, of accounts since unfollowed) and name authors
+ * too many: readers filter what they show, each id once. It may never hold or name too few.
+ *
+ * So every operation adds to a feed or forgets it whole, and none can come too late, or twice, or in
+ * the wrong order: a process that was held up for a minute and then goes on does no harm.
+ *
+ * The same holds for the list of one account's own posts, which is cached as if the account were the
+ * reader of it: in a cache of its own, for readers who pull.
  */
 export interface FeedCache {
+  /** Ids in one feed, at most. */
+  readonly window: number;
   /**
    * Adds a post to the feeds that exist, in its place by id, once. Missing feeds stay missing.
    * Ids below a feed's floor are dropped. Idempotent.
@@ -26,10 +34,10 @@ export interface FeedCache {
    */
   merge(readerId: string, postIds: readonly string[], reachesFirst: boolean): Promise<void>;
   /**
-   * Takes posts out of one feed if it exists: for an unfollow or a block. Idempotent. The filling of
-   * a claim that is under way may bring them back.
+   * Names an author as pulled in the feeds that exist, claimed ones too: whose posts need not be
+   * pushed to them from then on, for as long as each of them lives. Idempotent.
    */
-  remove(readerId: string, postIds: readonly string[]): Promise<void>;
+  pull(readerIds: readonly string[], authorId: string): Promise<void>;
   /**
    * Reads up to `limit` ids below `before` (or from the newest), newest first.
    * `missing`: nobody has claimed it, or it was evicted. `filling`: claimed, not complete.
@@ -63,6 +71,8 @@ export type FeedPage =
      * are the database's to answer. With fewer and false, the feed has ended: there is no older post.
      */
     readonly endsAtFloor: boolean;
+    /** Authors whose own lists belong to this page too, in no order. */
+    readonly pulls: readonly string[];
   };
 
 export interface Claim {
@@ -70,7 +80,7 @@ export interface Claim {
   readonly token: string;
 }
 
-/** Ids in one cached feed, at most. */
+/** Ids in one cached feed, at most: what every cache of the product is made with. */
 export const feedWindow = 500;
 /** Seconds within which a claim must be filled. */
 export const claimSeconds = 10;

@@ -24,27 +24,46 @@ local function above(a, b)
 end
 
 local function decode(header)
+  local kind = string.sub(header, 1, 1)
+  local pulls = kind == 'C' and 74 or 58
   return {
-    kind = string.sub(header, 1, 1),
+    kind = kind,
     history = string.sub(header, 2, 41),
     floor = string.sub(header, 42, 57),
-    token = string.sub(header, 58)
+    token = string.sub(header, 58, pulls - 1),
+    pulls = string.sub(header, pulls)
   }
 end
 
 local function encode(feed)
-  return feed.kind .. feed.history .. feed.floor .. feed.token
+  return feed.kind .. feed.history .. feed.floor .. feed.token .. feed.pulls
 end
 
--- The feed's header, and the pushes before it, or nothing where there is no feed.
+local function addPull(feed, author)
+  for at = 1, #feed.pulls, 16 do
+    if string.sub(feed.pulls, at, at + 15) == author then return end
+  end
+  feed.pulls = feed.pulls .. author
+end
+
+-- The feed's header, with the authors that wait before it, and how many elements wait there; and the
+-- pushes among them. Nothing where there is no feed.
 local function open()
-  local pushed, at = {}, 0
+  local pushed, authors, at = {}, {}, 0
   while true do
     local elements = redis.call('LRANGE', key, at, at + 15)
     if #elements == 0 then return nil, pushed end
-    for _, element in ipairs(elements) do
-      if #element ~= 16 then return decode(element), pushed end
-      pushed[#pushed + 1] = element
+    for i, element in ipairs(elements) do
+      if #element == 16 then
+        pushed[#pushed + 1] = element
+      elseif #element == 17 then
+        authors[#authors + 1] = string.sub(element, 2)
+      else
+        local feed = decode(element)
+        feed.waiting = at + i - 1
+        for _, author in ipairs(authors) do addPull(feed, author) end
+        return feed, pushed
+      end
     end
     at = at + 16
   end
@@ -88,18 +107,22 @@ end
 -- All ids in place, those of pushes too.
 local function load(feed, pushed)
   newestFirst(pushed)
-  return union(feed, pushed, redis.call('LRANGE', key, #pushed + 1, -1))
+  return union(feed, pushed, redis.call('LRANGE', key, feed.waiting + 1, -1))
 end
 
 -- Puts pushes in their place; without touching the others when all are newer than they.
 local function settle(feed, pushed)
-  if #pushed == 0 then return end
+  if feed.waiting == 0 then return end
+  if #pushed == 0 then
+    redis.call('LTRIM', key, feed.waiting, -1)
+    return redis.call('LSET', key, 0, encode(feed))
+  end
   newestFirst(pushed)
-  local newest = redis.call('LINDEX', key, #pushed + 1)
+  local newest = redis.call('LINDEX', key, feed.waiting + 1)
   if not newest or not above(pushed[#pushed], newest) then
     return rewrite(feed, load(feed, pushed))
   end
-  redis.call('LPOP', key, #pushed + 1)
+  redis.call('LPOP', key, feed.waiting + 1)
   local length
   for i = #pushed, 1, -1 do
     if pushed[i] ~= pushed[i + 1] then length = redis.call('LPUSH', key, pushed[i]) end
@@ -159,7 +182,7 @@ if feed and feed.history == history then
   return feed.kind == 'C' and feed.token == ARGV[1] and 1 or 0
 end
 redis.call('DEL', key)
-redis.call('RPUSH', key, encode({kind = 'C', history = history, floor = none, token = ARGV[1]}))
+redis.call('RPUSH', key, encode({kind = 'C', history = history, floor = none, token = ARGV[1], pulls = ''}))
 redis.call('PEXPIRE', key, ARGV[2])
 return 1
 `);
@@ -178,19 +201,6 @@ return 1
 export const mergeScript = script(`
 local feed, pushed = open()
 if feed then merge(feed, pushed, ARGV[1], arguments(2)) end
-`);
-
-/** Arguments: the ids. */
-export const removeScript = script(`
-local feed, pushed = open()
-if not feed then return end
-settle(feed, pushed)
-local gone, kept = {}, {}
-for _, id in ipairs(ARGV) do gone[id] = true end
-for _, id in ipairs(redis.call('LRANGE', key, 1, -1)) do
-  if not gone[id] then kept[#kept + 1] = id end
-end
-rewrite(feed, kept)
 `);
 
 function script(body: string): Script {

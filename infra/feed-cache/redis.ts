@@ -13,20 +13,24 @@ const patience = { read: 500, write: 5_000 };
 const feedLifetime = 7 * 24 * 3_600_000;
 
 const width = 16;
+/** Before an author's id that waits in front of a header. */
+const pulled = 0x50;
 const lowest = new Uint8Array(width);
 const highest = "ffffffff-ffff-ffff-ffff-ffffffffffff";
 
 /**
  * Feeds in Redis, one server or a cluster. A feed is one list, of about 18.5 bytes an entry:
  *
- *     pushes, as they came | header | ids in their place, newest first
+ *     pushes and pulls, as they came | header | ids in their place, newest first
  *
  * A push is one LPUSHX, which reads and sorts nothing. Whoever reads the feed next, or is the
  * hundredth to push, has a script put the pushes in their place, each once, and cut the window. Until
- * the next push the feed begins with its header, and a page of it is one LRANGE.
+ * the next push the feed begins with its header, and a page of it is one LRANGE. An author who is to
+ * be pulled from now on comes the same way, told from a post by a byte in front, and moves into the
+ * header.
  *
  * All else there is to know of a feed is in its header: whether it is claimed and by what token, its
- * floor, its history. So a feed comes, expires and is evicted as a whole, whichever key the expiry or
+ * floor, its history, its pulled authors. So a feed comes, expires and is evicted as a whole, whichever key the expiry or
  * `maxmemory` takes and whenever: it can be missing, but not partly there. A script touches one key.
  *
  * **Fail-over.** Redis acknowledges a push before its replicas have it, so a promoted replica may lack
@@ -48,25 +52,26 @@ export function createRedisFeedCache(
   const run = (script: scripts.Script, readerId: string, ...args: (Uint8Array | number)[]) =>
     nodes.run(script, keyOf(readerId), patience.write, ...args);
 
+  const pushElement = async (readerIds: readonly string[], element: Uint8Array) => {
+    const overdue: string[] = [];
+    const command = { name: "lpushx", arguments: [element] } as const;
+    await nodes.each(readerIds.map(keyOf), command, patience.write, (key, length) => {
+      if (length > feedWindow + waitingPushes) overdue.push(key);
+    });
+    await Promise.all(
+      overdue.map((key) => nodes.run(scripts.settleScript, key, patience.write)),
+    );
+  };
+
   return {
-    async push(readerIds, postId) {
-      const id = parseId(postId);
-      const overdue: string[] = [];
-      const command = { name: "lpushx", arguments: [id] } as const;
-      await nodes.each(readerIds.map(keyOf), command, patience.write, (key, length) => {
-        if (length > feedWindow + waitingPushes) overdue.push(key);
-      });
-      await Promise.all(
-        overdue.map((key) => nodes.run(scripts.settleScript, key, patience.write)),
-      );
-    },
+    window: feedWindow,
+    push: (readerIds, postId) => pushElement(readerIds, parseId(postId)),
+
+    pull: (readerIds, authorId) =>
+      pushElement(readerIds, Uint8Array.of(pulled, ...parseId(authorId))),
 
     async merge(readerId, postIds, reachesFirst) {
       await run(scripts.mergeScript, readerId, ...reach(postIds, reachesFirst));
-    },
-
-    async remove(readerId, postIds) {
-      await run(scripts.removeScript, readerId, ...postIds.map(parseId));
     },
 
     async read(readerId, { before = highest, limit }) {
@@ -79,7 +84,7 @@ export function createRedisFeedCache(
           histories.reading(node, async () => {
             // The first element tells whether it will do: a header, and no page further down.
             const newest = before === highest ? await node.lrangeBuffer(key, 0, limit) : undefined;
-            if (newest && newest[0]?.length !== width) return newest;
+            if (newest && (newest[0]?.length ?? Infinity) > width + 1) return newest;
             return listOf(await evaluate(node, scripts.pageScript, key, below, limit));
           }),
       );
@@ -135,21 +140,32 @@ function pageOf(
   if (header.history !== history) return { state: "missing" };
   if (header.claimed) return { state: "filling" };
   const endsAtFloor = ids.length < limit && compareIds(header.floor, lowest) > 0;
-  return { state: "complete", ids: ids.map(formatId), endsAtFloor };
+  const pulls = header.pulls.map(formatId);
+  return { state: "complete", ids: ids.map(formatId), endsAtFloor, pulls };
 }
 
 interface Header {
   readonly claimed: boolean;
   readonly history: string;
   readonly floor: Uint8Array;
+  readonly pulls: readonly Uint8Array[];
 }
 
-/** `C` or `F` for claimed or filled, 40 digits of history, the floor, and the token while claimed. */
+/**
+ * `C` or `F` for claimed or filled, 40 digits of history, the floor, the token while claimed, and
+ * the authors pulled.
+ */
 function parseHeader(header: Uint8Array): Header {
+  const claimed = header[0] === "C".charCodeAt(0);
+  const pulls: Uint8Array[] = [];
+  for (let at = claimed ? 57 + width : 57; at < header.length; at += width) {
+    pulls.push(header.subarray(at, at + width));
+  }
   return {
-    claimed: header[0] === "C".charCodeAt(0),
+    claimed,
     history: new TextDecoder().decode(header.subarray(1, 41)),
     floor: header.subarray(41, 57),
+    pulls,
   };
 }
 

@@ -52,11 +52,15 @@ function redisTests(name: string, address: RedisAddress): void {
             [cache, memory].map((one, index) => take(each, reader, one, claims[index])),
           );
         }
-        const page = { limit: 2 * feedWindow };
-        assert.deepEqual(await cache.read(reader, page), await memory.read(reader, page));
-        for (const before of [post(0), post(350), post(777)]) {
-          const page = { before, limit: 20 };
-          assert.deepEqual(await cache.read(reader, page), await memory.read(reader, page));
+        for (const before of [undefined, post(0), post(350), post(777)]) {
+          const page = { before, limit: before === undefined ? 2 * feedWindow : 20 };
+          const [here, there] = await Promise.all(
+            [cache, memory].map(async (one) => {
+              const { pulls = [], ...read } = { pulls: [], ...await one.read(reader, page) };
+              return { ...read, pulls: [...pulls].sort() };
+            }),
+          );
+          assert.deepEqual(here, there);
         }
       }),
       { numRuns: 100 },
@@ -81,7 +85,8 @@ function redisTests(name: string, address: RedisAddress): void {
     }
     assert.ok(await cache.fill(claim, [post(3)], true));
     await cache.push([reader], post(2));
-    await cache.remove(reader, [post(0), post(1), post(2), post(3)]);
+    await cache.pull([reader], post(9));
+    await cache.read(reader, { limit: 1 });
     await within(6.9 * 86_400_000, 7 * 86_400_000);
   });
 
@@ -127,6 +132,7 @@ function redisTests(name: string, address: RedisAddress): void {
       state: "complete",
       ids: [],
       endsAtFloor: false,
+      pulls: [],
     });
   });
 
@@ -139,7 +145,8 @@ function redisTests(name: string, address: RedisAddress): void {
     await cache.push([reader], post(2));
     await forget(client);
     const page = await cache.read(reader, { limit: 9 });
-    assert.deepEqual(page, { state: "complete", ids: [post(2), post(1)], endsAtFloor: false });
+    const ids = [post(2), post(1)];
+    assert.deepEqual(page, { state: "complete", ids, endsAtFloor: false, pulls: [] });
   });
 }
 
@@ -155,7 +162,7 @@ const step = fc.oneof(
     weight: 2,
     arbitrary: fc.record({ do: fc.constant("merge" as const), ids, reachesFirst: fc.boolean() }),
   },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant("remove" as const), ids }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("pull" as const), author: fc.nat(3) }) },
   {
     weight: 1,
     arbitrary: fc.record({ do: fc.constant("fill" as const), ids, reachesFirst: fc.boolean() }),
@@ -176,8 +183,8 @@ async function take(
     }
     case "merge":
       return await cache.merge(reader, step.ids, step.reachesFirst);
-    case "remove":
-      return await cache.remove(reader, step.ids);
+    case "pull":
+      return await cache.pull([reader], post(step.author));
     case "fill":
       if (claim) await cache.fill(claim, step.ids, step.reachesFirst);
   }

@@ -38,13 +38,6 @@ export class SortedIds {
     return full;
   }
 
-  delete(id: Uint8Array): void {
-    const at = this.#firstNotBelow(id);
-    if (at === this.#size || this.#compare(at, id) !== 0) return;
-    this.#bytes.copyWithin(at * width, (at + 1) * width, this.#size * width);
-    this.#size -= 1;
-  }
-
   deleteBelow(id: Uint8Array): void {
     const count = this.#firstNotBelow(id);
     this.#bytes.copyWithin(0, count * width, this.#size * width);

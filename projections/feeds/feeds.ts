@@ -1,7 +1,17 @@
 import type { EffectProjection } from "../runner/projection.ts";
-import { pushToFollowers } from "./fan-out.ts";
+import { fanOutPosts } from "./fan-out.ts";
 import type { FeedsServices } from "./services.ts";
 import { settleFollows } from "./settle-follows.ts";
+import { FanOutWorker } from "./worker.ts";
+
+export interface Feeds {
+  readonly projection: EffectProjection;
+  /** Carries on with fan-outs that are larger than a batch may do. */
+  readonly worker: FanOutWorker;
+}
+
+/** What the feeds remember between batches. */
+export const feedsMigrations = new URL("migrations/", import.meta.url);
 
 /**
  * Keeps the cached feeds of readers right as posts and follows arrive.
@@ -12,45 +22,49 @@ import { settleFollows } from "./settle-follows.ts";
  * post is merged in with the others. The same holds for a reader's miss: a post pushed before their
  * claim is in the database they fill from.
  *
- * Everything here is idempotent, since a batch is delivered at least once. Deleted posts, and posts
- * of accounts that are closed or blocked, stay in cached feeds: readers filter them.
+ * Everything here may be done twice, late, or by two processes at a time: see the port of the cache.
+ * Deleted posts, and posts of accounts that are closed or blocked, stay in cached feeds: readers
+ * filter them.
  */
-export function createFeeds(services: FeedsServices): EffectProjection {
-  return {
+export function createFeeds(services: FeedsServices): Feeds {
+  const worker = new FanOutWorker(services);
+  const { cache, authorCache } = services;
+  const apply: EffectProjection["apply"] = async (events, signal) => {
+    const posts = new Map<string, string[]>();
+    const follows: { followerId: string; followeeId: string }[] = [];
+    const closed: string[] = [];
+    for (const { event } of events) {
+      switch (event.type) {
+        case "PostCreated":
+          posts.getOrInsertComputed(event.data.authorId, () => []).push(event.data.postId);
+          break;
+        case "AccountFollowed":
+        case "AccountUnfollowed":
+          follows.push(event.data);
+          break;
+        case "AccountBlocked": {
+          // The unfollows it brings may come later, each under its follower's key.
+          const { blockerId, blockedId } = event.data;
+          follows.push({ followerId: blockerId, followeeId: blockedId });
+          follows.push({ followerId: blockedId, followeeId: blockerId });
+          break;
+        }
+        case "AccountClosed":
+          closed.push(event.data.accountId);
+      }
+    }
+    if (await fanOutPosts(posts, services, signal)) worker.wake();
+    await settleFollows(follows, services, signal);
+    if (closed.length > 0) await Promise.all([cache.drop(closed), authorCache.drop(closed)]);
+  };
+  const projection: EffectProjection = {
     kind: "effect",
     name: "feeds",
     version: 1,
     topics: ["posts", "follows", "accounts"],
     after: ["read_model"],
-    async apply(events, signal) {
-      const posts = new Map<string, string[]>();
-      const follows: { followerId: string; followeeId: string }[] = [];
-      const closed: string[] = [];
-      for (const { event } of events) {
-        switch (event.type) {
-          case "PostCreated":
-            posts.getOrInsertComputed(event.data.authorId, () => []).push(event.data.postId);
-            break;
-          case "AccountFollowed":
-          case "AccountUnfollowed":
-            follows.push(event.data);
-            break;
-          case "AccountBlocked": {
-            // The unfollows it brings may come later, each under its follower's key.
-            const { blockerId, blockedId } = event.data;
-            follows.push({ followerId: blockerId, followeeId: blockedId });
-            follows.push({ followerId: blockedId, followeeId: blockerId });
-            break;
-          }
-          case "AccountClosed":
-            closed.push(event.data.accountId);
-        }
-      }
-      for (const [authorId, postIds] of posts) {
-        await pushToFollowers(authorId, postIds, services, signal);
-      }
-      await settleFollows(follows, services, signal);
-      if (closed.length > 0) await services.cache.drop(closed);
-    },
+    migrations: feedsMigrations,
+    apply: (events, signal) => worker.giveWayTo(apply(events, signal)),
   };
+  return { projection, worker };
 }

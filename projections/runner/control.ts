@@ -20,7 +20,7 @@ export async function ensureProjection(
 ): Promise<void> {
   const { name, version, topics } = projection;
   await ensureControl(sql);
-  if (projection.kind === "transactional") {
+  if (projection.migrations) {
     await migrate(sql, projection.migrations, name, schemaOf(name, version));
   }
   const partitions = await log.watermarks(topics);

@@ -45,6 +45,8 @@ export interface TransactionalProjection extends ProjectionBase {
 /** Lives elsewhere: idempotent by construction, its checkpoint written after its effect. */
 export interface EffectProjection extends ProjectionBase {
   readonly kind: "effect";
+  /** As of a transactional projection, for what it must remember between batches. */
+  readonly migrations?: URL;
   apply(events: readonly Recorded[], signal: AbortSignal): Promise<void>;
 }
 

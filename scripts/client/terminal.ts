@@ -21,6 +21,10 @@ export class Progress {
     this.#draw();
   }
 
+  get done(): number {
+    return this.#done;
+  }
+
   step(): void {
     this.#done++;
     this.#draw();

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { type MediaEvent, parseOriginalKey } from "../../../domain/media.ts";
 import type { LogRecord } from "../../../infra/event-log/port.ts";
 import { metrics } from "../../../infra/telemetry/metrics.ts";
-import { closedAccounts } from "../../../projections/read-model/reads/accounts.ts";
+import { closedAmong } from "../../../projections/read-model/reads/accounts.ts";
 import { knownMedia } from "../../../projections/read-model/reads/media.ts";
 import { completeUpload } from "../../commands/completion.ts";
 import { signedKeys, signedUploads, uploadLifetime } from "../../commands/signed-uploads.ts";
@@ -121,7 +121,7 @@ async function sweep(
   }
   for (const mediaId of await knownMedia(sql, [...uploads.keys()])) uploads.delete(mediaId);
   const owners = new Set([...uploads.values()].map(({ ownerId }) => ownerId));
-  const closed = await closedAccounts(sql, [...owners]);
+  const closed = await closedAmong(sql, [...owners]);
 
   const swept: { mediaId: string; outcome: "completed" | "absent" | "purged" }[] = [];
   const completed: MediaEvent[] = [];

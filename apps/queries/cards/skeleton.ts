@@ -1,8 +1,9 @@
-import type { Claim, FeedPage } from "../../../infra/feed-cache/port.ts";
+import type { Claim, FeedCache, FeedPage } from "../../../infra/feed-cache/port.ts";
 import { feedPage } from "../../../projections/read-model/reads/feed-page.ts";
 import { postsOfAccounts } from "../../../projections/read-model/reads/posts-of-accounts.ts";
 import type { FeedFiller } from "../feed-filler.ts";
 import type { QueryServices } from "../services.ts";
+import { mergeLists, type Part } from "./merge-lists.ts";
 
 /**
  * The first step of a page of cards: which posts, by their ids, below `before`, newest first. Fewer
@@ -13,12 +14,18 @@ export type Skeleton = (before: string, limit: number) => Promise<{
   readonly ended: boolean;
 }>;
 
+type FeedServices = Pick<QueryServices, "sql" | "cache" | "authorCache" | "logger">;
+
 /**
- * A reader's feed: from the cache, and below its window from the database. On a miss the reader
- * claims the feed, has the page from the database at once, and the cache is filled behind it.
+ * A reader's feed: from the cache, with the lists of the authors it names as pulled, and below what
+ * these hold from the database. On a miss the reader claims the feed, has the page from the database
+ * at once, and the cache is filled behind it.
+ *
+ * The feed is read before the lists. A post that was left to readers is in its author's list, or in
+ * the database that the list is filled from, before any feed may lack it.
  */
 export function feedSkeleton(
-  { sql, cache, logger }: QueryServices,
+  { sql, cache, authorCache, logger }: FeedServices,
   filler: FeedFiller,
   readerId: string,
 ): Skeleton {
@@ -31,21 +38,36 @@ export function feedSkeleton(
     logger.warn("the feed cache cannot be reached", { error });
     return fallback;
   };
-  return async (before, limit) => {
-    const page = await cache.read(readerId, { before, limit })
+  const readOrClaim = async (cache: FeedCache, id: string, before: string, limit: number) => {
+    const page = await cache.read(id, { before, limit })
       .catch(orElse<FeedPage>({ state: "filling" }));
-    if (page.state === "complete") {
-      const { ids } = page;
-      if (!page.endsAtFloor) return { ids, ended: ids.length < limit };
-      const older = await fromDatabase(ids.at(-1) ?? before, limit - ids.length);
-      return { ids: [...ids, ...older.ids], ended: older.ended };
-    }
+    if (page.state === "complete") return { page };
     const claim = page.state === "missing"
-      ? await cache.claim(readerId).catch(orElse<Claim | undefined>(undefined))
+      ? await cache.claim(id).catch(orElse<Claim | undefined>(undefined))
       : undefined;
-    const served = await fromDatabase(before, limit);
-    if (claim) filler.fill(claim);
-    return served;
+    return { claim };
+  };
+  const pulledPart = async (authorId: string, before: string, limit: number): Promise<Part> => {
+    const { page, claim } = await readOrClaim(authorCache, authorId, before, limit);
+    if (page) return page;
+    const posts = await postsOfAccounts(sql, [authorId], before, limit);
+    if (claim) filler.fillAuthor(claim);
+    return { ids: posts.get(authorId) ?? [], endsAtFloor: false };
+  };
+  return async (before, limit) => {
+    const { page, claim } = await readOrClaim(cache, readerId, before, limit);
+    if (!page) {
+      const served = await fromDatabase(before, limit);
+      if (claim) filler.fillFeed(claim);
+      return served;
+    }
+    const pulled = page.pulls.length === 0
+      ? []
+      : await Promise.all(page.pulls.map((authorId) => pulledPart(authorId, before, limit)));
+    const { ids, endsAtFloor } = mergeLists([page, ...pulled], limit);
+    if (!endsAtFloor) return { ids, ended: ids.length < limit };
+    const older = await fromDatabase(ids.at(-1) ?? before, limit - ids.length);
+    return { ids: [...ids, ...older.ids], ended: older.ended };
   };
 }
 

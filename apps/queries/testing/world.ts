@@ -1,8 +1,6 @@
 import assert from "node:assert/strict";
 import { Registry } from "prom-client";
-import { v7 } from "uuid";
-import type { DomainEvent } from "../../../domain/events.ts";
-import { catalogue } from "../../../domain/events.ts";
+import { catalogue, type DomainEvent } from "../../../domain/events.ts";
 import { createMemoryFeedCache } from "../../../infra/feed-cache/memory.ts";
 import { type FeedCache } from "../../../infra/feed-cache/port.ts";
 import { createEdge } from "../../../infra/http/edge.ts";
@@ -11,11 +9,15 @@ import { migrate } from "../../../infra/sql/migrate.ts";
 import { openPglite } from "../../../infra/sql/pglite.ts";
 import type { Sql } from "../../../infra/sql/port.ts";
 import { silentLogger } from "../../../infra/telemetry/logger.ts";
-import { createFeeds } from "../../../projections/feeds/feeds.ts";
+import { createFeeds, type Feeds, feedsMigrations } from "../../../projections/feeds/feeds.ts";
+import { defaultPullThreshold, type FeedsServices } from "../../../projections/feeds/services.ts";
 import { createManifests } from "../../../projections/manifests/manifests.ts";
 import { readModel } from "../../../projections/read-model/read-model.ts";
 import type { Recorded } from "../../../projections/runner/projection.ts";
+import { redeliver } from "../../../projections/runner/redeliver.ts";
+import { handleOf, newId, postCreated, type Said } from "./events.ts";
 import { createQueries } from "../queries.ts";
+import type { QueryServices } from "../services.ts";
 
 /** The events of one aggregate, and how many of them each projection has taken. */
 export interface Partition {
@@ -24,10 +26,8 @@ export interface Partition {
   feeds: number;
 }
 
-/** The said part of an event: ids and times are given to it by the world. */
-export type Said = DomainEvent extends infer E
-  ? E extends DomainEvent ? Pick<E, "type" | "data"> : never
-  : never;
+/** What a world does not choose by itself; `sql` is what the feeds have of the read model. */
+type WorldOptions = Partial<FeedsServices>;
 
 const manifests = createManifests({ cdnBaseUrl: "https://cdn.example" });
 
@@ -35,10 +35,32 @@ const manifests = createManifests({ cdnBaseUrl: "https://cdn.example" });
 export async function openDatabase(): Promise<Sql> {
   const sql = await openPglite();
   for (const { migrations, name } of [readModel, manifests]) await migrate(sql, migrations, name);
+  await migrate(sql, feedsMigrations, "feeds");
   return sql;
 }
 
-export const newId = (): string => v7();
+/** The query edge on these engines. The bearer token of a viewer is their id. */
+export function queryEdge(engines: Pick<QueryServices, "sql" | "cache" | "authorCache">) {
+  const { app, drain } = createQueries({
+    primary: engines.sql,
+    ...engines,
+    logger: silentLogger,
+    rateLimits: createRateLimits({ logger: silentLogger, scale: 0 }),
+    progress: { reached: () => Promise.resolve(true) },
+    accessTokens: {
+      verify: (token) => Promise.resolve({ accountId: token, sessionId: token }),
+    },
+    sessions: { stands: () => Promise.resolve(true) },
+  });
+  const edge = createEdge({
+    logger: silentLogger,
+    metrics: new Registry(),
+    corsOrigins: ["*"],
+    trustedProxies: 0,
+  });
+  edge.route("/", app);
+  return { edge, drain };
+}
 
 /**
  * The query edge on a real read model, with every aggregate a partition of its own, whose progress in
@@ -47,35 +69,32 @@ export const newId = (): string => v7();
 export class World {
   readonly sql: Sql;
   readonly cache: FeedCache;
+  readonly authorCache: FeedCache;
   readonly #edge: ReturnType<typeof createEdge>;
   readonly #drain: () => Promise<void>;
-  readonly #feeds: ReturnType<typeof createFeeds>;
+  readonly #feeds: Feeds;
   readonly partitions = new Map<string, Partition>();
 
-  constructor(sql: Sql, cache: FeedCache = createMemoryFeedCache()) {
+  constructor(sql: Sql, {
+    cache = createMemoryFeedCache(),
+    authorCache = createMemoryFeedCache(),
+    pullThreshold = defaultPullThreshold,
+    followersAtATime,
+    sql: feedsSql = sql,
+  }: WorldOptions = {}) {
     this.sql = sql;
     this.cache = cache;
-    this.#feeds = createFeeds({ cache, sql });
-    const { app, drain } = createQueries({
-      sql,
-      primary: sql,
+    this.authorCache = authorCache;
+    this.#feeds = createFeeds({
       cache,
-      logger: silentLogger,
-      rateLimits: createRateLimits({ logger: silentLogger, scale: 0 }),
-      progress: { reached: () => Promise.resolve(true) },
-      accessTokens: {
-        verify: (token) => Promise.resolve({ accountId: token, sessionId: token }),
-      },
-      sessions: { stands: () => Promise.resolve(true) },
+      authorCache,
+      sql: feedsSql,
+      pullThreshold,
+      followersAtATime,
     });
+    const { edge, drain } = queryEdge({ sql, cache, authorCache });
+    this.#edge = edge;
     this.#drain = drain;
-    this.#edge = createEdge({
-      logger: silentLogger,
-      metrics: new Registry(),
-      corsOrigins: ["*"],
-      trustedProxies: 0,
-    });
-    this.#edge.route("/", app);
   }
 
   /** Appends an event to its aggregate's partition; no projection has seen it yet. */
@@ -98,11 +117,21 @@ export class World {
     const names = [...this.partitions.keys()];
     await this.advanceReadModel(...names);
     const pending = this.#named(names).filter(({ events, feeds }) => feeds < events.length);
-    await this.#feeds.apply(
+    await this.#feeds.projection.apply(
       pending.flatMap(({ events, feeds, readModel }) => events.slice(feeds, readModel)),
       new AbortController().signal,
     );
     for (const partition of pending) partition.feeds = partition.readModel;
+    await this.finishFanOuts();
+  }
+
+  /** One slice of a fan-out; whether there was one. */
+  slice(): Promise<boolean> {
+    return this.#feeds.worker.slice();
+  }
+
+  async finishFanOuts(): Promise<void> {
+    while (await this.slice());
   }
 
   /** The read model and the manifests take what the partitions hold. */
@@ -123,12 +152,18 @@ export class World {
     });
   }
 
+  /** What the runner does once the read model has taken dead letters. */
+  async redriven(name: string): Promise<void> {
+    const events = this.#named([name]).flatMap((partition) => partition.events);
+    await redeliver([this.#feeds.projection], "read_model", events, new AbortController().signal);
+  }
+
   /** The feeds take what the read model has taken; `again` of it once more, as after a kill. */
   async advanceFeeds(name: string, again = 0): Promise<void> {
     for (const partition of this.#named([name])) {
       const to = partition.readModel;
       const batch = partition.events.slice(Math.max(0, partition.feeds - again), to);
-      await this.#feeds.apply(batch, new AbortController().signal);
+      await this.#feeds.projection.apply(batch, new AbortController().signal);
       partition.feeds = Math.max(partition.feeds, to);
     }
   }
@@ -209,28 +244,12 @@ export async function allPages(read: (cursor: string | null) => Promise<Page>): 
   return ids;
 }
 
-export const handleOf = (accountId: string): string => `Ada.${accountId.slice(-12)}`;
-
-export function postCreated(postId: string, authorId: string, mediaIds = [newId()]): Said {
-  return {
-    type: "PostCreated",
-    data: { postId, authorId, mediaIds, caption: "Dawn", altTexts: {} },
-  };
-}
-
-export function followed(followerId: string, followeeId: string): Said {
-  return { type: "AccountFollowed", data: { followerId, followeeId } };
-}
-
-export function unfollowed(followerId: string, followeeId: string): Said {
-  return { type: "AccountUnfollowed", data: { followerId, followeeId } };
-}
-
-/** A block as it is decided: it ends the following both ways. */
-export function blocked(blockerId: string, blockedId: string): Said[] {
-  return [
-    { type: "AccountBlocked", data: { blockerId, blockedId } },
-    unfollowed(blockerId, blockedId),
-    unfollowed(blockedId, blockerId),
-  ];
-}
+export {
+  blocked,
+  followed,
+  handleOf,
+  newId,
+  postCreated,
+  type Said,
+  unfollowed,
+} from "./events.ts";

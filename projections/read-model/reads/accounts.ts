@@ -58,11 +58,11 @@ export async function accountIdByHandle(
   return row?.account_id;
 }
 
-/** Those of these accounts that are closed. */
-export async function closedAccounts(
+/** Those of the accounts that are closed. */
+export async function closedAmong(
   sql: SqlQueries,
   accountIds: readonly string[],
-): Promise<Set<string>> {
+): Promise<ReadonlySet<string>> {
   const rows = await sql.query<{ account_id: string }>(
     `SELECT account_id FROM read_model.accounts
      WHERE account_id = ANY ($1::uuid[]) AND closed_at IS NOT NULL`,
