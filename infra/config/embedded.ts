@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { createMemoryCardCache } from "../card-cache/memory.ts";
 import { openSqliteLog } from "../event-log/sqlite.ts";
 import { createMemoryFeedCache } from "../feed-cache/memory.ts";
 import { RequestDigest } from "../http/request-digest.ts";
@@ -78,6 +79,10 @@ export async function openEmbedded(
       Promise.resolve(createMemoryFeedCache()),
       (cache) => cache.close(),
     );
+    const cardCache = await open(
+      Promise.resolve(createMemoryCardCache()),
+      (cache) => cache.close(),
+    );
     const images = await open(
       Promise.resolve(openImages(config, logger)),
       (images) => images.close(),
@@ -87,6 +92,7 @@ export async function openEmbedded(
       log,
       sql,
       feedCache,
+      cardCache,
       store,
       identity,
       sessions: new Sessions({ identity, accessTokens }),

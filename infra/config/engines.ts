@@ -1,3 +1,4 @@
+import type { CardCache } from "../card-cache/port.ts";
 import type { EventLog } from "../event-log/port.ts";
 import type { FeedCache } from "../feed-cache/port.ts";
 import type { RequestDigest } from "../http/request-digest.ts";
@@ -15,6 +16,7 @@ export interface Engines {
   readonly log: EventLog;
   readonly sql: Sql;
   readonly feedCache: FeedCache;
+  readonly cardCache: CardCache;
   readonly store: ObjectStore;
   readonly identity: Identity;
   readonly sessions: Sessions;

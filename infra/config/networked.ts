@@ -1,3 +1,4 @@
+import { createRedisCardCache } from "../card-cache/redis.ts";
 import { openKafkaLog } from "../event-log/kafka.ts";
 import { closeRedis, openRedis } from "../feed-cache/redis-client.ts";
 import { createRedisFeedCache } from "../feed-cache/redis.ts";
@@ -58,6 +59,12 @@ export class NetworkedEngines {
 
   feedCache() {
     const cache = createRedisFeedCache({ client: openRedis(this.#redis(), this.#logger) });
+    return this.#closing(cache, () => cache.close());
+  }
+
+  /** On a connection of its own, so that a large fan-out does not delay it. */
+  cardCache() {
+    const cache = createRedisCardCache({ client: openRedis(this.#redis(), this.#logger) });
     return this.#closing(cache, () => cache.close());
   }
 
