@@ -23,10 +23,11 @@ await runProcess({
       const log = await engines.log();
       const sql = await engines.sql();
       const feedCache = engines.feedCache();
+      const cardCache = engines.cardCache();
       const store = engines.store();
       const { sealer } = await engines.identity();
       started.add(
-        await runProjector({ log, sql, feedCache, store, sealer }, {
+        await runProjector({ log, sql, feedCache, cardCache, store, sealer }, {
           cdnBaseUrl: config.CDN_BASE_URL,
           progress: new Progress(sql),
           logger,
@@ -37,6 +38,7 @@ await runProcess({
         log: () => log.watermarks(topics),
         sql: () => sql.query("SELECT"),
         feeds: () => feedCache.check(),
+        cards: () => cardCache.check(),
         store: () => store.check(),
       };
       started.add(await serve(config, logger, { role: "projector", checks }));

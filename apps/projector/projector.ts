@@ -3,6 +3,7 @@ import type { Engines } from "../../infra/config/engines.ts";
 import { newId } from "../../infra/event-log/ids.ts";
 import type { EventLog } from "../../infra/event-log/port.ts";
 import type { Logger } from "../../infra/telemetry/logger.ts";
+import { createCards } from "../../projections/cards/cards.ts";
 import { createFeeds } from "../../projections/feeds/feeds.ts";
 import { dropWhenHostChanged } from "../../projections/manifests/host.ts";
 import { createManifests } from "../../projections/manifests/manifests.ts";
@@ -28,7 +29,7 @@ export function ensureTopics(log: EventLog): Promise<void> {
 
 /** Keeps the projections, and carries on what must follow from events. */
 export function runProjector(
-  engines: Pick<Engines, "log" | "sql" | "feedCache" | "store" | "sealer">,
+  engines: Pick<Engines, "log" | "sql" | "feedCache" | "cardCache" | "store" | "sealer">,
   options: {
     readonly cdnBaseUrl: string;
     readonly progress: Progress;
@@ -37,16 +38,19 @@ export function runProjector(
     readonly remakeManifests: boolean;
   },
 ): Promise<Stoppable> {
-  const { log, sql, feedCache, store, sealer } = engines;
+  const { log, sql, feedCache, cardCache, store, sealer } = engines;
   const { cdnBaseUrl, progress, logger } = options;
   const live = new LiveSql(sql);
   return starting(async (started) => {
     await ensureTopics(log);
     const manifests = createManifests({ cdnBaseUrl });
-    const projections = [readModel, manifests, createFeeds({ cache: feedCache, sql: live })];
+    const cards = createCards({ cardCache });
+    const projections = [readModel, manifests, cards, createFeeds({ cache: feedCache, sql: live })];
     for (const projection of projections) await ensureProjection(sql, log, projection);
     if (options.remakeManifests && await dropWhenHostChanged(sql, live, manifests, cdnBaseUrl)) {
       logger.info("variants are served from another host now: manifests are made again");
+      // What is kept of them meanwhile must go too: every event is passed on once more, after them.
+      await sql.query("DELETE FROM projections.checkpoints WHERE projection = $1", [cards.name]);
     }
     started.add(await startProjector({ log, sql, projections, sealer, logger, progress }));
 

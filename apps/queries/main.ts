@@ -22,25 +22,34 @@ await runProcess({
     starting(async (started) => {
       const engines = new NetworkedEngines(config, logger);
       started.add({ stop: () => engines.close() });
-      // The primary: a feed is filled from it, and must then hold every post that was fanned out.
+      // The primary: feeds and cards are filled from it, and must then hold what their readers were
+      // told of.
       const sql = await engines.sql();
       const cache = engines.feedCache();
+      const cardCache = engines.cardCache();
       const { sessions, accessTokens } = await engines.identity();
+      const rateLimits = engines.rateLimits();
       const queries = createQueries({
         sql: new LiveSql(sql),
         cache,
+        cardCache,
         progress: new Progress(sql),
         sessions,
         accessTokens,
-        rateLimits: engines.rateLimits(),
+        rateLimits,
         logger,
       });
-      started.add({ stop: () => queries.drain() });
+      started.add(queries);
       const routes = [...commandRoutes, ...Object.values(queryRoutes)];
       started.add(
         await serve(config, logger, {
           role: "queries",
-          checks: { sql: () => sql.query("SELECT"), feeds: () => cache.check() },
+          hot: { accessTokens, sessions, limit: rateLimits.queries, routes: queries.hot },
+          checks: {
+            sql: () => sql.query("SELECT"),
+            feeds: () => cache.check(),
+            cards: () => cardCache.check(),
+          },
           async mount(edge) {
             edge.route("/", queries.app);
             edge.route("/", await createWeb({ routes }));

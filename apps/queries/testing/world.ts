@@ -3,6 +3,8 @@ import { Registry } from "prom-client";
 import { v7 } from "uuid";
 import type { DomainEvent } from "../../../domain/events.ts";
 import { catalogue } from "../../../domain/events.ts";
+import { createMemoryCardCache } from "../../../infra/card-cache/memory.ts";
+import type { CardCache } from "../../../infra/card-cache/port.ts";
 import { createMemoryFeedCache } from "../../../infra/feed-cache/memory.ts";
 import { type FeedCache } from "../../../infra/feed-cache/port.ts";
 import { createEdge } from "../../../infra/http/edge.ts";
@@ -11,6 +13,7 @@ import { migrate } from "../../../infra/sql/migrate.ts";
 import { openPglite } from "../../../infra/sql/pglite.ts";
 import type { Sql } from "../../../infra/sql/port.ts";
 import { silentLogger } from "../../../infra/telemetry/logger.ts";
+import { createCards } from "../../../projections/cards/cards.ts";
 import { createFeeds } from "../../../projections/feeds/feeds.ts";
 import { createManifests } from "../../../projections/manifests/manifests.ts";
 import { readModel } from "../../../projections/read-model/read-model.ts";
@@ -50,15 +53,22 @@ export class World {
   readonly #edge: ReturnType<typeof createEdge>;
   readonly #drain: () => Promise<void>;
   readonly #feeds: ReturnType<typeof createFeeds>;
+  readonly #cards: ReturnType<typeof createCards>;
   readonly partitions = new Map<string, Partition>();
 
-  constructor(sql: Sql, cache: FeedCache = createMemoryFeedCache()) {
+  constructor(
+    sql: Sql,
+    cache: FeedCache = createMemoryFeedCache(),
+    cardCache: CardCache = createMemoryCardCache(),
+  ) {
     this.sql = sql;
     this.cache = cache;
     this.#feeds = createFeeds({ cache, sql });
+    this.#cards = createCards({ cardCache });
     const { app, drain } = createQueries({
       sql,
       cache,
+      cardCache,
       logger: silentLogger,
       rateLimits: createRateLimits({ logger: silentLogger, scale: 0 }),
       progress: { reached: () => Promise.resolve(true) },
@@ -118,6 +128,8 @@ export class World {
         const its = events.filter(({ topic }) => topics.has(topic));
         if (its.length > 0) await projection.apply(its, transaction);
       }
+      // Before the commit, and so before anyone can read the change: as if no time lay between them.
+      await this.#cards.apply(events, new AbortController().signal);
       for (const { partition, events } of due) partition.readModel += events.length;
     });
   }

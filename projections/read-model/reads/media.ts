@@ -18,3 +18,14 @@ export async function mediumById(
   );
   return row;
 }
+
+/** The manifests of those of the media that are known, in no order. */
+export async function manifestsById(
+  sql: SqlQueries,
+  mediaIds: readonly string[],
+): Promise<readonly (Pick<MediaRow, "status" | "manifest"> & { readonly media_id: string })[]> {
+  return await sql.query(
+    `SELECT media_id, status, manifest FROM manifests.media WHERE media_id = ANY ($1::uuid[])`,
+    [mediaIds],
+  );
+}
