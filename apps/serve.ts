@@ -3,6 +3,7 @@ import type { NetworkedConfig } from "../infra/config/config.ts";
 import { createEdge } from "../infra/http/edge.ts";
 import type { HttpEnv } from "../infra/http/env.ts";
 import { type Checks, health } from "../infra/http/health.ts";
+import { hotPath, type HotPathOptions } from "../infra/http/hot-path.ts";
 import type { Logger } from "../infra/telemetry/logger.ts";
 import { metrics } from "../infra/telemetry/metrics.ts";
 import type { Stoppable } from "./stoppable.ts";
@@ -14,7 +15,12 @@ import type { Stoppable } from "./stoppable.ts";
 export async function serve(
   config: NetworkedConfig,
   logger: Logger,
-  options: { role: string; checks: Checks; mount?: (edge: OpenAPIHono<HttpEnv>) => Promise<void> },
+  options: {
+    role: string;
+    checks: Checks;
+    mount?: (edge: OpenAPIHono<HttpEnv>) => Promise<void>;
+    hot?: Omit<HotPathOptions, "logger" | "metrics" | "corsOrigins">;
+  },
 ): Promise<Stoppable> {
   const edge = createEdge({
     logger,
@@ -24,12 +30,14 @@ export async function serve(
   });
   await options.mount?.(edge);
   edge.route("/", health({ checks: options.checks, metrics }));
+  const hot = options.hot &&
+    hotPath({ logger, metrics, corsOrigins: config.CORS_ORIGINS, ...options.hot });
   const server = Deno.serve({
     hostname: config.HOST,
     port: config.PORT,
     onListen: ({ hostname, port }) =>
       logger.info("ready", { role: options.role, at: `http://${hostname}:${port}` }),
-    handler: (request, info) => edge.fetch(request, info),
+    handler: (request, info) => hot?.(request) ?? edge.fetch(request, info),
   });
   return { stop: () => server.shutdown() };
 }

@@ -5,6 +5,7 @@ import { newId } from "../../infra/event-log/ids.ts";
 import type { EventLog } from "../../infra/event-log/port.ts";
 import { createEdge } from "../../infra/http/edge.ts";
 import { health } from "../../infra/http/health.ts";
+import { hotPath, pathOf } from "../../infra/http/hot-path.ts";
 import { createRateLimits } from "../../infra/http/rate-limit.ts";
 import type { Logger } from "../../infra/telemetry/logger.ts";
 import { metrics } from "../../infra/telemetry/metrics.ts";
@@ -62,7 +63,7 @@ export function startProduct(
     const shared = { sql: live, progress, rateLimits, logger };
     const commands = started.add(startCommandEdge(engines, shared));
     const queries = createQueries({ ...engines, ...shared, primary: shared.sql, cache: feedCache });
-    started.add({ stop: () => queries.drain() });
+    started.add(queries);
 
     const { authorCache } = engines;
     const inspected = { log, sql: live, cache: feedCache, authorCache };
@@ -89,11 +90,21 @@ export function startProduct(
       projections: caughtUp,
     };
     edge.route("/", health({ checks, metrics }));
+    const hot = hotPath({
+      ...engines,
+      logger,
+      metrics,
+      corsOrigins: config.CORS_ORIGINS,
+      limit: rateLimits.queries,
+      routes: queries.hot,
+    });
     return {
       fetch: (request, info) => {
-        const { pathname } = new URL(request.url);
-        if (pathname.startsWith("/store/")) return engines.storeEndpoint(request);
-        if (pathname.startsWith("/cdn/")) return engines.cdn(request);
+        const answer = hot(request);
+        if (answer) return answer;
+        const path = pathOf(request.url);
+        if (path.startsWith("/store/")) return engines.storeEndpoint(request);
+        if (path.startsWith("/cdn/")) return engines.cdn(request);
         return edge.fetch(request, info);
       },
       stop: () => started.stop(),
@@ -107,7 +118,7 @@ async function whenCaughtUp(log: EventLog, progress: Progress): Promise<() => Pr
     .map(({ topic, partition, high }) => ({ topic, partition, offset: high - 1 }));
   let reached = false;
   return async () => {
-    reached ||= await progress.reached(ends, ["read_model", "manifests", "feeds"], 1_000);
+    reached ||= await progress.reached(ends, ["read_model", "manifests", "feeds", "cards"], 1_000);
     if (!reached) throw new Error("the projections have not caught up with the log yet");
   };
 }

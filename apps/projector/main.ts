@@ -23,11 +23,12 @@ await runProcess({
       const log = await engines.log();
       const sql = await engines.sql();
       const { feedCache, authorCache } = engines.feedCaches();
+      const cardCache = engines.cardCache();
       const store = engines.store();
       const edge = engines.edge();
       const { sealer } = await engines.identity();
       started.add(
-        await runProjector({ log, sql, feedCache, authorCache, store, edge, sealer }, {
+        await runProjector({ log, sql, feedCache, authorCache, cardCache, store, edge, sealer }, {
           cdnBaseUrl: config.CDN_BASE_URL,
           pullThreshold: config.FEED_PULL_THRESHOLD,
           progress: new Progress(sql),
@@ -39,6 +40,7 @@ await runProcess({
         log: () => log.watermarks(topics),
         sql: () => sql.query("SELECT"),
         feeds: () => feedCache.check(),
+        cards: () => cardCache.check(),
         store: () => store.check(),
       };
       started.add(await serve(config, logger, { role: "projector", checks }));

@@ -1,6 +1,7 @@
 import type { Engines } from "../../infra/config/engines.ts";
 import { newId } from "../../infra/event-log/ids.ts";
 import type { Logger } from "../../infra/telemetry/logger.ts";
+import { createCards } from "../../projections/cards/cards.ts";
 import { createFeeds } from "../../projections/feeds/feeds.ts";
 import { dropWhenHostChanged } from "../../projections/manifests/host.ts";
 import { createManifests } from "../../projections/manifests/manifests.ts";
@@ -25,7 +26,7 @@ const closingGraceMs = 15_000;
 export function runProjector(
   engines: Pick<
     Engines,
-    "log" | "sql" | "feedCache" | "authorCache" | "store" | "edge" | "sealer"
+    "log" | "sql" | "feedCache" | "authorCache" | "cardCache" | "store" | "edge" | "sealer"
   >,
   options: {
     readonly cdnBaseUrl: string;
@@ -37,17 +38,20 @@ export function runProjector(
     readonly remakeManifests: boolean;
   },
 ): Promise<Stoppable> {
-  const { log, sql, feedCache, authorCache, store, edge, sealer } = engines;
+  const { log, sql, feedCache, authorCache, cardCache, store, edge, sealer } = engines;
   const { cdnBaseUrl, pullThreshold, progress, logger } = options;
   const live = new LiveSql(sql);
   return starting(async (started) => {
     await ensureTopics(log);
     const manifests = createManifests({ cdnBaseUrl });
+    const cards = createCards({ cardCache });
     const feeds = createFeeds({ cache: feedCache, authorCache, sql: live, pullThreshold });
-    const projections = [readModel, manifests, feeds.projection];
+    const projections = [readModel, manifests, cards, feeds.projection];
     for (const projection of projections) await ensureProjection(sql, log, projection);
     if (options.remakeManifests && await dropWhenHostChanged(sql, live, manifests, cdnBaseUrl)) {
       logger.info("variants are served from another host now: manifests are made again");
+      // What is kept of them meanwhile must go too: every event is passed on once more, after them.
+      await sql.query("DELETE FROM projections.checkpoints WHERE projection = $1", [cards.name]);
     }
     started.add(feeds.worker.start(logger.with({ part: "feeds" })));
     started.add(await startProjector({ log, sql, projections, sealer, logger, progress }));

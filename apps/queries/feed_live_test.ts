@@ -3,12 +3,15 @@ import type { DomainEvent } from "../../domain/events.ts";
 import { encodeEvent } from "../../infra/event-log/codec.ts";
 import { openKafkaLog } from "../../infra/event-log/kafka.ts";
 import { type Appended } from "../../infra/event-log/port.ts";
+import { formatPosition } from "../../infra/event-log/position.ts";
+import { createRedisCardCache } from "../../infra/card-cache/redis.ts";
 import { createRedisFeedCache } from "../../infra/feed-cache/redis.ts";
 import { closeRedis, openRedis } from "../../infra/feed-cache/redis-client.ts";
 import { Keys } from "../../infra/feed-cache/redis_test_keys.ts";
 import { createDatabase } from "../../infra/sql/postgres_fixture.ts";
 import { openPostgres } from "../../infra/sql/postgres.ts";
 import { silentLogger } from "../../infra/telemetry/logger.ts";
+import { createCards } from "../../projections/cards/cards.ts";
 import { createFeeds } from "../../projections/feeds/feeds.ts";
 import { createManifests } from "../../projections/manifests/manifests.ts";
 import { readModel } from "../../projections/read-model/read-model.ts";
@@ -80,10 +83,14 @@ async function live(brokers: string[], server: string, nodes: string[]): Promise
         prefix,
       );
     const client = opened(openRedis({ nodes }, silentLogger), closeRedis);
-    const [readerKeys, authorKeys] = [new Keys(client), new Keys(client)];
-    closing.push(() => Promise.all([readerKeys.remove(), authorKeys.remove()]));
+    const [readerKeys, authorKeys, cardKeys] = [1, 2, 3].map(() => new Keys(client));
+    assert.ok(readerKeys && authorKeys && cardKeys);
+    closing.push(() =>
+      Promise.all([readerKeys, authorKeys, cardKeys].map((keys) => keys.remove()))
+    );
     const cache = createRedisFeedCache({ client, prefix: readerKeys.prefix });
     const authorCache = createRedisFeedCache({ client, prefix: authorKeys.prefix });
+    const cardCache = createRedisCardCache({ client, prefix: cardKeys.prefix });
     const sql = opened(await openPostgres({ url: database.url }), (one) => one.close());
     const logPrefix = `live-${newId()}-`;
     const log = opened(await openLog(logPrefix), (one) => one.close());
@@ -98,7 +105,7 @@ async function live(brokers: string[], server: string, nodes: string[]): Promise
       const projector = await startProjector({
         log: own,
         sql,
-        projections: [readModel, manifests, feeds.projection],
+        projections: [readModel, manifests, createCards({ cardCache }), feeds.projection],
         sealer: openSealer,
         logger: silentLogger,
       });
@@ -111,7 +118,9 @@ async function live(brokers: string[], server: string, nodes: string[]): Promise
     const projectors = [await startOne(), await startOne(), await startOne()];
     closing.push(() => Promise.all(projectors.map((stop) => stop())));
 
-    const edges = [1, 2].map(() => queryEdge({ sql: new LiveSql(sql), cache, authorCache }));
+    const edges = [1, 2].map(() =>
+      queryEdge({ sql: new LiveSql(sql), cache, authorCache, cardCache })
+    );
     closing.push(() => Promise.all(edges.map(({ drain }) => drain())));
 
     const scene = new Scene(log, sql, edges.map(({ edge }) => edge));
@@ -145,6 +154,9 @@ async function live(brokers: string[], server: string, nodes: string[]): Promise
     for (const close of closing.reverse()) await close();
   }
 }
+
+/** A position to wait for: what the checkpoints have passed is to be shown, not what was kept before. */
+const anywhere = formatPosition([{ topic: "posts", partition: 0, offset: 0 }]);
 
 /** Who says and reads what, and what the log says they must see. */
 class Scene {
@@ -239,7 +251,7 @@ class Scene {
     do {
       const query: string = cursor === null ? "" : `&cursor=${cursor}`;
       const response = await this.#edges[edge]?.request(`/v1/feed?limit=${limit}${query}`, {
-        headers: { authorization: `Bearer ${readerId}` },
+        headers: { authorization: `Bearer ${readerId}`, "await-position": anywhere },
       });
       assert.equal(response?.status, 200);
       const page: Page = await response.json();
@@ -292,11 +304,12 @@ class Scene {
     }
   }
 
-  /** What the feeds have taken, and which posts they are still bringing to followers. */
+  /** What the feeds and the cards have taken, and which posts they are still bringing to followers. */
   async #taken(): Promise<{ taken: Fact[]; begun: string[] }> {
     const facts = [...this.#facts];
     const rows = await this.#sql.query<{ topic: string; partition: number; next_offset: number }>(
-      "SELECT topic, partition, next_offset FROM projections.checkpoints WHERE projection = 'feeds'",
+      `SELECT topic, partition, min(next_offset) AS next_offset FROM projections.checkpoints
+       WHERE projection IN ('feeds', 'cards') GROUP BY topic, partition HAVING count(*) = 2`,
     );
     const next = new Map(rows.map((row) => [`${row.topic}/${row.partition}`, row.next_offset]));
     const fanOuts = await this.#sql.query<{ fan_out_id: string }>(
@@ -312,13 +325,13 @@ class Scene {
     return { taken, begun: fanOuts.map((row) => row.fan_out_id) };
   }
 
-  /** Resolves once the feeds have taken all there is. */
+  /** Resolves once the feeds and the cards have taken all there is. */
   async quiet(): Promise<void> {
     const deadline = performance.now() + 60_000;
     for (;;) {
       const { taken, begun } = await this.#taken();
       if (taken.length === this.#facts.length && begun.length === 0) return;
-      assert.ok(performance.now() < deadline, "the feeds catch up within a minute");
+      assert.ok(performance.now() < deadline, "they catch up within a minute");
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
   }
@@ -331,7 +344,7 @@ class Scene {
       do {
         const query: string = cursor === null ? "" : `&cursor=${cursor}`;
         const response = await this.#edges[0]?.request(`/v1/feed?limit=100${query}`, {
-          headers: { authorization: `Bearer ${readerId}` },
+          headers: { authorization: `Bearer ${readerId}`, "await-position": anywhere },
         });
         const page: Page = await response?.json();
         seen.push(...page.items.map(({ id }) => id));

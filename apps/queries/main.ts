@@ -25,24 +25,32 @@ await runProcess({
       const primary = await engines.sql();
       const reads = engines.reads();
       const { feedCache: cache, authorCache } = engines.feedCaches();
+      const cardCache = engines.cardCache();
       const { sessions, accessTokens } = await engines.identity();
+      const rateLimits = engines.rateLimits();
       const queries = createQueries({
         sql: new LiveSql(reads),
         primary: new LiveSql(primary),
         cache,
         authorCache,
+        cardCache,
         progress: new Progress(reads),
         sessions,
         accessTokens,
-        rateLimits: engines.rateLimits(),
+        rateLimits,
         logger,
       });
-      started.add({ stop: () => queries.drain() });
+      started.add(queries);
       const routes = [...commandRoutes, ...Object.values(queryRoutes)];
       started.add(
         await serve(config, logger, {
           role: "queries",
-          checks: { sql: () => reads.query("SELECT"), feeds: () => cache.check() },
+          hot: { accessTokens, sessions, limit: rateLimits.queries, routes: queries.hot },
+          checks: {
+            sql: () => reads.query("SELECT"),
+            feeds: () => cache.check(),
+            cards: () => cardCache.check(),
+          },
           async mount(edge) {
             edge.route("/", queries.app);
             edge.route("/", await createWeb({ routes }));

@@ -9,12 +9,15 @@ export interface PageQuery {
   readonly limit: number;
 }
 
+/** What is asked for by whoever says nothing of pages. */
+export const firstPage: PageQuery = { before: newest, limit: 20 };
+
 const wholeNumber = /^[0-9]{1,9}$/;
 
 export const pageQuery = z.strictObject({
-  limit: z.string().regex(wholeNumber, "must be a whole number").default("20")
+  limit: z.string().regex(wholeNumber, "must be a whole number").default(String(firstPage.limit))
     .transform(Number).pipe(z.number().min(1).max(100))
-    .openapi({ type: "integer", minimum: 1, maximum: 100, default: 20, example: 20 }),
+    .openapi({ type: "integer", minimum: 1, maximum: 100, default: firstPage.limit, example: 20 }),
   cursor: z.string()
     .transform((cursor, context) => {
       const id = decodeCursor(cursor);
@@ -22,7 +25,7 @@ export const pageQuery = z.strictObject({
       context.addIssue({ code: "custom", message: "is not a cursor of ours" });
       return z.NEVER;
     })
-    .default(newest)
+    .default(firstPage.before)
     .openapi({
       type: "string",
       description: "`nextCursor` of the page before; none for the first",

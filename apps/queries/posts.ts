@@ -1,39 +1,64 @@
 import { postId as postIdSchema } from "../../domain/values.ts";
+import type { TaggedJson } from "../../infra/http/etag.ts";
 import { Problem } from "../../infra/http/problem.ts";
 import { type CommentRow, commentsOf } from "../../projections/read-model/reads/comments.ts";
 import { likersOf } from "../../projections/read-model/reads/likes.ts";
 import { accountJson, type Card } from "./cards/card.ts";
-import { hydrate } from "./cards/hydration.ts";
-import { presentList } from "./cards/presentation.ts";
-import { maySee } from "./cards/rules.ts";
+import type { Hydrated, Hydration } from "./cards/hydration.ts";
+import { presentCard, presentList } from "./cards/presentation.ts";
+import { maySee, strangers } from "./cards/rules.ts";
 import type { PageQuery } from "./page-query.ts";
 import type { QueryServices } from "./services.ts";
 
-/** A post that the viewer may see. @throws {Problem} 404 for any other. */
-export async function postOf(
-  { sql }: QueryServices,
+/** @throws {Problem} 404 for what is none: it names nothing there can be. */
+export function idOfPost(text: string | undefined): string {
+  const id = postIdSchema.safeParse(text).data?.toLowerCase();
+  if (id === undefined) throw noSuchPost();
+  return id;
+}
+
+/** A post as the viewer may see it; at once, when it is in memory. @throws {Problem} 404. */
+export function postDetail(
+  hydration: Hydration,
+  postId: string,
+  viewerId: string | undefined,
+): TaggedJson | Promise<TaggedJson> {
+  const present = (hydrated: Hydrated) =>
+    presentCard(visible(hydrated, viewerId), hydrated.likes.get(postId) ?? false);
+  const hydrated = hydration.hydrate(viewerId, [postId]);
+  return hydrated instanceof Promise ? hydrated.then(present) : present(hydrated);
+}
+
+/** The id of a post that the viewer may see. @throws {Problem} 404 for any other. */
+async function postOf(
+  hydration: Hydration,
   postId: string | undefined,
   viewerId: string | undefined,
-): Promise<{ postId: string; card: Card; liked: boolean }> {
-  const id = postIdSchema.safeParse(postId).data?.toLowerCase();
-  if (id !== undefined) {
-    const { cards, liked, relations } = await hydrate(sql, viewerId, [id]);
-    const card = cards.get(id);
-    if (card && maySee(card, viewerId, relations)) {
-      return { postId: id, card, liked: liked.has(id) };
-    }
-  }
-  throw new Problem("post-not-found", "no such post");
+): Promise<string> {
+  const id = idOfPost(postId);
+  visible(await hydration.hydrate(viewerId, [id]), viewerId);
+  return id;
+}
+
+/** The card of the one post that was asked for. @throws {Problem} 404 when it may not be seen. */
+function visible({ cards: [card], relations }: Hydrated, viewerId: string | undefined): Card {
+  if (card && maySee(card, viewerId, relations.get(card.authorId) ?? strangers)) return card;
+  throw noSuchPost();
+}
+
+function noSuchPost(): Problem {
+  return new Problem("post-not-found", "no such post");
 }
 
 export async function comments(
-  services: QueryServices,
+  { sql }: QueryServices,
+  hydration: Hydration,
   ofPost: string | undefined,
   viewerId: string | undefined,
   { before, limit }: PageQuery,
 ): Promise<string> {
-  const { postId } = await postOf(services, ofPost, viewerId);
-  const rows = await commentsOf(services.sql, postId, viewerId, before, limit + 1);
+  const postId = await postOf(hydration, ofPost, viewerId);
+  const rows = await commentsOf(sql, postId, viewerId, before, limit + 1);
   return presentList(rows, limit, commentJson);
 }
 
@@ -43,12 +68,13 @@ function commentJson(row: CommentRow): string {
 }
 
 export async function likers(
-  services: QueryServices,
+  { sql }: QueryServices,
+  hydration: Hydration,
   ofPost: string | undefined,
   viewerId: string | undefined,
   { before, limit }: PageQuery,
 ): Promise<string> {
-  const { postId } = await postOf(services, ofPost, viewerId);
-  const rows = await likersOf(services.sql, postId, viewerId, before, limit + 1);
+  const postId = await postOf(hydration, ofPost, viewerId);
+  const rows = await likersOf(sql, postId, viewerId, before, limit + 1);
   return presentList(rows, limit, accountJson);
 }

@@ -1,3 +1,4 @@
+import type { CardCache } from "../../infra/card-cache/port.ts";
 import type { FeedCache } from "../../infra/feed-cache/port.ts";
 import type { Authentication } from "../../infra/http/authenticate.ts";
 import type { Progress } from "../../infra/http/positions.ts";
@@ -14,13 +15,14 @@ export interface QueryServices extends Authentication {
   readonly sql: SqlQueries;
   /**
    * The same, and no replica: a feed is filled from it after its claim, and must then hold every post
-   * that was fanned out before.
+   * that was fanned out before; and so it is with cards and what was evicted.
    */
   readonly primary: SqlQueries;
   /** By reader: their feeds. */
   readonly cache: FeedCache;
   /** By author: their own posts, for readers who pull. */
   readonly authorCache: FeedCache;
+  readonly cardCache: CardCache;
   readonly progress: Progress;
   readonly rateLimits: Pick<RateLimits, "queries">;
   readonly logger: Logger;

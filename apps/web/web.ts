@@ -1,7 +1,7 @@
 import type { RouteConfig } from "@hono/zod-openapi";
 import { Hono } from "hono";
 import type { HttpEnv } from "../../infra/http/env.ts";
-import { jsonWithETag } from "../../infra/http/etag.ts";
+import { jsonWithETag, tagged } from "../../infra/http/etag.ts";
 import { Problem, type ProblemCode, problems } from "../../infra/http/problem.ts";
 import { docs } from "./docs.ts";
 import { homePage, homePolicy } from "./home.ts";
@@ -24,7 +24,8 @@ export async function createWeb(
       "Cache-Control": "public, max-age=300",
     }));
   app.route("/", docs());
-  app.get("/openapi.json", (c) => jsonWithETag(c, document));
+  const description = tagged(document);
+  app.get("/openapi.json", (c) => jsonWithETag(c, description));
   app.get("/problems/:code", (c) => {
     const code = c.req.param("code");
     if (!isProblemCode(code)) throw new Problem("not-found", "no problem has this code");

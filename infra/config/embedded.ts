@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { createMemoryCardCache } from "../card-cache/memory.ts";
 import { noEdgeCache } from "../edge-cache/none.ts";
 import { openSqliteLog } from "../event-log/sqlite.ts";
 import { createMemoryFeedCache } from "../feed-cache/memory.ts";
@@ -83,6 +84,10 @@ export async function openEmbedded(
       Promise.resolve(createMemoryFeedCache()),
       (cache) => cache.close(),
     );
+    const cardCache = await open(
+      Promise.resolve(createMemoryCardCache()),
+      (cache) => cache.close(),
+    );
     const images = await open(
       Promise.resolve(openImages(config, logger)),
       (images) => images.close(),
@@ -93,6 +98,7 @@ export async function openEmbedded(
       sql,
       feedCache,
       authorCache,
+      cardCache,
       store,
       edge: noEdgeCache,
       identity,

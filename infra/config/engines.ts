@@ -1,3 +1,4 @@
+import type { CardCache } from "../card-cache/port.ts";
 import type { EdgeCache } from "../edge-cache/port.ts";
 import type { EventLog } from "../event-log/port.ts";
 import type { FeedCache } from "../feed-cache/port.ts";
@@ -19,6 +20,7 @@ export interface Engines {
   readonly feedCache: FeedCache;
   /** By author: their own posts, for readers who pull. */
   readonly authorCache: FeedCache;
+  readonly cardCache: CardCache;
   readonly store: ObjectStore;
   readonly edge: EdgeCache;
   readonly identity: Identity;

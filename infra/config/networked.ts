@@ -1,3 +1,4 @@
+import { createRedisCardCache } from "../card-cache/redis.ts";
 import { createNginxEdge } from "../edge-cache/nginx.ts";
 import { noEdgeCache } from "../edge-cache/none.ts";
 import type { EdgeCache } from "../edge-cache/port.ts";
@@ -67,6 +68,12 @@ export class NetworkedEngines {
     const authorCache = createRedisFeedCache({ client, prefix: "author:" });
     this.#opened.push(() => feedCache.close());
     return { feedCache, authorCache };
+  }
+
+  /** On a connection of its own, so that a large fan-out does not delay it. */
+  cardCache() {
+    const cache = createRedisCardCache({ client: openRedis(this.#redis(), this.#logger) });
+    return this.#closing(cache, () => cache.close());
   }
 
   /** On a connection of their own, so that a large fan-out does not delay them. */

@@ -3,10 +3,10 @@ import type { Registry } from "prom-client";
 import type { ZodError } from "zod";
 import type { Logger } from "../telemetry/logger.ts";
 import { cors } from "./cors.ts";
-import type { HttpContext, HttpEnv } from "./env.ts";
+import type { HttpEnv } from "./env.ts";
 import { observe } from "./observe.ts";
-import { Problem, type ProblemCode, problemDocument, problemMediaType } from "./problem.ts";
-import { problemOf } from "./problem-of.ts";
+import { Problem, type ProblemCode } from "./problem.ts";
+import { answerError, answerProblem } from "./problem-answer.ts";
 import { securityHeaders } from "./security-headers.ts";
 
 export interface EdgeOptions {
@@ -44,43 +44,26 @@ export function createEdge(options: EdgeOptions): OpenAPIHono<HttpEnv> {
       return next();
     });
   }
-  edge.onError((error, c) => {
-    const problem = problemOf(error);
-    if (problem.status >= 500) {
-      logger.error("request failed", {
-        requestId: c.get("requestId"),
-        method: c.req.method,
-        path: c.req.path,
-        code: problem.code,
-        error,
-      });
-    }
-    return answer(c, problem);
-  });
+  edge.onError((error, c) =>
+    answerError(error, logger, {
+      requestId: c.get("requestId"),
+      method: c.req.method,
+      path: c.req.path,
+    })
+  );
   edge.notFound((c) => {
     // What middleware alone would match matches any method.
     const count = (method: string) => edge.router.match(method, c.req.path)[0].length;
     const allowed = methods.filter((method) => count(method) > count("-"));
-    if (allowed.length === 0) return answer(c, new Problem("not-found", "no such resource"));
+    if (allowed.length === 0) {
+      return answerProblem(new Problem("not-found", "no such resource"), c.get("requestId"));
+    }
     const shown = allowed.flatMap((method) => method === "GET" ? ["GET", "HEAD"] : [method]);
     const headers = { Allow: shown.join(", ") };
-    return answer(c, new Problem("method-not-allowed", `use ${headers.Allow}`, { headers }));
+    const problem = new Problem("method-not-allowed", `use ${headers.Allow}`, { headers });
+    return answerProblem(problem, c.get("requestId"));
   });
   return edge;
-}
-
-const challenge = 'Bearer realm="shutterlog"';
-
-function answer(c: HttpContext, problem: Problem): Response {
-  return new Response(JSON.stringify(problemDocument(problem, c.get("requestId"))), {
-    status: problem.status,
-    headers: {
-      "Content-Type": problemMediaType,
-      // Every 401 says how to authenticate (RFC 9110 §11.6.1).
-      ...(problem.status === 401 && { "WWW-Authenticate": challenge }),
-      ...problem.more.headers,
-    },
-  });
 }
 
 /** What a value that is not one means, by where it stood. An id that is none names nothing: 404. */

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { jsonWithETag } from "./etag.ts";
+import { jsonWithETag, tagged } from "./etag.ts";
 import { testEdge } from "./testing.ts";
 
 function get(json: string, ifNoneMatch?: string) {
-  const edge = testEdge().get("/", (c) => jsonWithETag(c, json));
+  const edge = testEdge().get("/", (c) => jsonWithETag(c, tagged(json)));
   return edge.request(
     "/",
     ifNoneMatch === undefined ? {} : {

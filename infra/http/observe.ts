@@ -26,14 +26,11 @@ const durationBuckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0
 export function observe(
   { logger, metrics }: { logger: Logger; metrics: Registry },
 ): MiddlewareHandler<HttpEnv> {
-  const durations = durationsIn(metrics);
-  // Labels are validated and hashed once per series, not once per request.
-  const series = new Map<string, { observe(seconds: number): void }>();
+  const observed = observer({ logger, metrics });
   return async (c, next) => {
     const begun = performance.now();
     const { method } = c.req;
-    const given = c.req.raw.headers.get("x-request-id");
-    const requestId = given !== null && sane.test(given) ? given : crypto.randomUUID();
+    const requestId = requestIdOf(c.req.raw.headers.get("x-request-id"));
     const prepared = { "X-Request-Id": requestId };
     c.set("requestId", requestId);
     c.set("headers", prepared);
@@ -44,6 +41,32 @@ export function observe(
     }
     const pattern = routePath(c, -1);
     const route = pattern.endsWith("*") ? "unmatched" : pattern;
+    observed({ requestId, method, path: c.req.path, route, status, begun });
+  };
+}
+
+/** The given id of a request if it is a sane one, or one of ours. */
+export function requestIdOf(given: string | null): string {
+  return given !== null && sane.test(given) ? given : crypto.randomUUID();
+}
+
+/** Tells of answers, to metrics and log. `begun` is by `performance.now()`. */
+export function observer(
+  { logger, metrics }: { logger: Logger; metrics: Registry },
+): (
+  answer: {
+    readonly requestId: string;
+    readonly method: string;
+    readonly path: string;
+    readonly route: string;
+    readonly status: number;
+    readonly begun: number;
+  },
+) => void {
+  const durations = durationsIn(metrics);
+  // Labels are validated and hashed once per series, not once per request.
+  const series = new Map<string, { observe(seconds: number): void }>();
+  return ({ requestId, method, path, route, status, begun }) => {
     const seconds = (performance.now() - begun) / 1000;
     const name = `${method} ${status} ${route}`;
     let one = series.get(name);
@@ -52,7 +75,7 @@ export function observe(
       series.set(name, one);
     }
     one.observe(seconds);
-    logger.debug("request", { requestId, method, path: c.req.path, status, seconds });
+    logger.debug("request", { requestId, method, path, status, seconds });
   };
 }
 

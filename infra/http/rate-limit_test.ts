@@ -63,3 +63,37 @@ Deno.test("rateLimit: requests pass while the store of counts cannot be reached"
   const store = (): RateLimiterAbstract => new Unreachable({ points: 1, duration: 1 });
   assert.equal((await edge({ store }).request("/")).status, 200);
 });
+
+Deno.test("rateLimit: by leases, exactly the quota passes, and the store is asked once for each", async () => {
+  using counts = new TestCounts();
+  let asked = 0;
+  const store = (policy: Parameters<typeof counts.store>[0]) => {
+    const limiter = counts.store(policy);
+    const consume = limiter.consume.bind(limiter);
+    limiter.consume = (...parameters) => (asked++, consume(...parameters));
+    return limiter;
+  };
+  const policies = { queries: { name: "queries", quota: 1_000, window: 60, lease: 7 } };
+  const app = edge({ store, policies });
+  const statuses: number[] = [];
+  for (let n = 0; n < 60; n++) {
+    const answers = await Promise.all(Array.from({ length: 20 }, () => app.request("/")));
+    statuses.push(...answers.map(({ status }) => status));
+  }
+  assert.equal(statuses.filter((status) => status === 200).length, 1_000);
+  assert.equal(statuses.indexOf(429), 1_000, "none is refused before");
+  assert.ok(asked < 1_000 / 7 + 220, `${asked} times`);
+});
+
+Deno.test("rateLimit: two processes let no more pass than the quota, and fewer by a lease at most", async () => {
+  using counts = new TestCounts();
+  const shared = counts.store({ name: "queries", quota: 1_000, window: 60 });
+  const policies = { queries: { name: "queries", quota: 1_000, window: 60, lease: 10 } };
+  const apps = [edge({ store: () => shared, policies }), edge({ store: () => shared, policies })];
+  let passed = 0;
+  for (let n = 0; n < 1_100; n++) {
+    const response = await apps[n % 3 ? 0 : 1]?.request("/");
+    if (response?.status === 200) passed += 1;
+  }
+  assert.ok(passed <= 1_000 && passed >= 1_000 - 9, `${passed} passed`);
+});

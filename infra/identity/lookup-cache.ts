@@ -9,7 +9,7 @@ const maximumAnswers = 10_000;
  */
 export class LookupCache<Answer> {
   readonly #lookup: (key: string) => Promise<Answer>;
-  readonly #answers: LRUCache<string, Promise<Answer>>;
+  readonly #answers: LRUCache<string, { readonly coming: Promise<Answer>; come?: Answer }>;
 
   /** `now` counts milliseconds, from anything but 0. */
   constructor(options: {
@@ -29,13 +29,18 @@ export class LookupCache<Answer> {
 
   get(key: string): Promise<Answer> {
     const known = this.#answers.get(key);
-    if (known) return known;
-    const answer = this.#lookup(key);
-    this.#answers.set(key, answer);
-    answer.catch(() => {
-      if (this.#answers.peek(key) === answer) this.#answers.delete(key);
+    if (known) return known.coming;
+    const asked: { coming: Promise<Answer>; come?: Answer } = { coming: this.#lookup(key) };
+    this.#answers.set(key, asked);
+    asked.coming.then((answer) => asked.come = answer, () => {
+      if (this.#answers.peek(key) === asked) this.#answers.delete(key);
     });
-    return answer;
+    return asked.coming;
+  }
+
+  /** The answer if it is remembered, at once. */
+  known(key: string): Answer | undefined {
+    return this.#answers.get(key)?.come;
   }
 
   /** What a look-up under way will answer is not kept either. */

@@ -88,6 +88,11 @@ export class Sessions {
     return this.#standing.get(sessionId);
   }
 
+  /** Whether `stands` would say so from memory. */
+  knownToStand(sessionId: string): boolean {
+    return this.#standing.known(sessionId) ?? false;
+  }
+
   async #drawRefreshToken() {
     const refreshToken = newRefreshToken();
     return {

@@ -2,7 +2,7 @@ import { S3Client } from "@aws-sdk/client-s3";
 import { ifFound, type OpenObject, openObject, trailerLength, writeObject } from "./file.ts";
 import { assertKey, compareKeys, fileName, InvalidKey, isKey, partOf } from "./key.ts";
 import { type ObjectHead, type ObjectHeaders, type ObjectStore, StoreUnavailable } from "./port.ts";
-import { presignPut } from "./presign.ts";
+import { presigner } from "./presign.ts";
 import { claimStaging } from "./staging.ts";
 
 export interface LocalStoreOptions {
@@ -57,6 +57,8 @@ export async function openLocalStore(options: LocalStoreOptions): Promise<LocalS
     requestChecksumCalculation: "WHEN_REQUIRED",
   });
 
+  const presign = presigner(signer, bucket);
+
   const pathOf = (key: string) => {
     assertKey(key);
     return `${objects}/${key.split("/").map(fileName).join("/")}${suffix}`;
@@ -83,7 +85,7 @@ export async function openLocalStore(options: LocalStoreOptions): Promise<LocalS
     options: { ...options, now },
     open,
     receive,
-    presignPut: (object) => presignPut(signer, bucket, object, now()),
+    presignPut: (object) => presign(object, now()),
     async head(key) {
       const object = await open(key);
       object?.close();

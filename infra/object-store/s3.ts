@@ -12,7 +12,7 @@ import {
 } from "@aws-sdk/client-s3";
 import { assertKey, InvalidKey } from "./key.ts";
 import { type ObjectHead, type ObjectStore, StoreUnavailable } from "./port.ts";
-import { presignPut } from "./presign.ts";
+import { presigner } from "./presign.ts";
 
 export interface S3StoreOptions {
   /** AWS's own for the region when left out. */
@@ -41,12 +41,13 @@ export function openS3Store(options: S3StoreOptions): ObjectStore {
   const now = options.now ?? (() => new Date());
   const client = connect(options, endpoint);
   const signer = publicEndpoint === undefined ? client : connect(options, publicEndpoint);
+  const presign = presigner(signer, bucket);
   const at = (key: string) => {
     assertKey(key);
     return { Bucket: bucket, Key: key };
   };
   return {
-    presignPut: (object) => presignPut(signer, bucket, object, now()),
+    presignPut: (object) => presign(object, now()),
     async head(key) {
       const found = await ask(() => ifFound(client.send(new HeadObjectCommand(at(key)))));
       return found && headOf(found);

@@ -17,9 +17,10 @@ export function createLogger(options: { level: Level; format: "json" | "text" })
   const threshold = levels.indexOf(options.level);
   const write = options.format === "json" ? writeJson : writeText;
   const make = (bound: Fields): Logger => {
-    const at = (level: Level) => (message: string, fields?: Fields) => {
-      if (levels.indexOf(level) >= threshold) write(level, message, { ...bound, ...fields });
-    };
+    const at = (level: Level) =>
+      levels.indexOf(level) < threshold
+        ? () => {}
+        : (message: string, fields?: Fields) => write(level, message, { ...bound, ...fields });
     return {
       debug: at("debug"),
       info: at("info"),

@@ -36,6 +36,14 @@ const onEveryEngine: Readonly<Record<string, readonly string[]>> = {
   "infra/sql/": ["migrate"],
 };
 
+/** What adapters of different ports to one engine share. */
+const sharedByAdapters = [
+  "infra/feed-cache/redis-client.ts",
+  "infra/feed-cache/redis-histories.ts",
+  "infra/feed-cache/redis-nodes.ts",
+  "infra/feed-cache/redis-scripts.ts",
+];
+
 /** What only handles photographs' bytes; no request handler may load it. */
 const imageCode = (module: string) =>
   module.startsWith("infra/images/") || /^(npm:)?sharp([@/]|$)/.test(module);
@@ -78,7 +86,8 @@ function arrow(edge: Import): Violation[] {
     );
   }
   if (isAdapter(to) && !test && source !== "scripts") {
-    const chooses = from.startsWith("infra/config/") || folderOf(from) === folderOf(to);
+    const chooses = from.startsWith("infra/config/") || folderOf(from) === folderOf(to) ||
+      isAdapter(from) && sharedByAdapters.includes(to);
     if (!chooses) {
       return broken(
         `${to} is an adapter: infra/config chooses it, nothing else names it`,

@@ -18,7 +18,7 @@ import { table } from "../client/terminal.ts";
 import { startPostgres } from "../stack/postgres.ts";
 import { startRedisCluster } from "../stack/redis.ts";
 
-const help = `Usage: deno task bench:fan-out [--followers 200000] [--cached 50]
+const help = `Usage: deno task bench fan-out [--followers 200000] [--cached 50]
 
 An author with that many followers posts, and so do a hundred others with a hundred followers each, all
 through one projector, on a PostgreSQL and a Redis Cluster that it starts and ends. A half of the feeds

@@ -5,7 +5,7 @@
 import { parseArgs } from "node:util";
 import sharp, { type Sharp } from "sharp";
 
-const help = `Usage: deno task bench:formats <photograph>...
+const help = `Usage: deno task bench formats <photograph>...
 
 Encodes each photograph, resized to at most 1080 × 2160, with every candidate at several qualities,
 measures SSIM (Wang et al. 2004) on luma against the resized pixels, and interpolates bytes and

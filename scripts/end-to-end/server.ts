@@ -4,6 +4,7 @@ import { TextLineStream } from "./lines.ts";
 export interface RunningServer {
   readonly baseUrl: string;
   readonly dataDir: string;
+  readonly pid: number;
   /** All it has written so far, for a failing test to show. */
   output(): string;
   /** SIGTERM, and waits for it to have drained. Resolves to its exit code. */
@@ -77,6 +78,7 @@ export async function startServer(options: {
     return {
       baseUrl,
       dataDir: options.dataDir,
+      pid: child.pid,
       output: () => written,
       stop: async () => {
         signal("SIGTERM");

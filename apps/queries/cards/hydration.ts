@@ -1,41 +1,188 @@
+import type { CardCache } from "../../../infra/card-cache/port.ts";
 import type { SqlQueries } from "../../../infra/sql/port.ts";
+import type { Logger } from "../../../infra/telemetry/logger.ts";
 import { likedAmong } from "../../../projections/read-model/reads/likes.ts";
-import { postCards } from "../../../projections/read-model/reads/post-cards.ts";
-import { type Relations, relationsTo } from "../../../projections/read-model/reads/relations.ts";
-import { type Card, cardOf } from "./card.ts";
+import { relationsTo } from "../../../projections/read-model/reads/relations.ts";
+import type { Card } from "./card.ts";
+import { type Loading, NearCache } from "./near-cache.ts";
+import { accounts, cardOf, media, type Parts, posts } from "./parts.ts";
+import { type Relation, relationOf } from "./rules.ts";
+import { SharedParts } from "./shared-parts.ts";
 
 /** The second step: what is to be known of some posts, for everyone and for this viewer. */
 export interface Hydrated {
-  /** By post id. Deleted posts and those of closed or unknown authors are not among them. */
-  readonly cards: ReadonlyMap<string, Card>;
-  readonly liked: ReadonlySet<string>;
-  readonly relations: Relations;
+  /** In the order of the ids. Undefined for deleted posts and those of closed or unknown authors. */
+  readonly cards: readonly (Card | undefined)[];
+  /** Of those of the posts that have a card. */
+  readonly likes: ReadonlyMap<string, boolean>;
+  /** To the authors of those. */
+  readonly relations: ReadonlyMap<string, Relation>;
 }
 
-const nobody: ReadonlySet<string> = new Set();
-const noRelations: Relations = { following: nobody, blocking: nobody, blockedBy: nobody };
+/** A viewer who is not signed in likes nothing and knows nobody. */
+const nothing: Pick<Hydrated, "likes" | "relations"> = { likes: new Map(), relations: new Map() };
 
-export async function hydrate(
-  sql: SqlQueries,
-  viewerId: string | undefined,
-  postIds: readonly string[],
-): Promise<Hydrated> {
-  if (postIds.length === 0) return { cards: new Map(), liked: nobody, relations: noRelations };
-  const [cards, liked] = await Promise.all([
-    cardsOf(sql, postIds),
-    viewerId === undefined ? nobody : likedAmong(sql, viewerId, postIds),
-  ]);
-  const authorIds = new Set(Array.from(cards.values(), (card) => card.authorId));
-  const relations = viewerId === undefined
-    ? noRelations
-    : await relationsTo(sql, viewerId, [...authorIds]);
-  return { cards, liked, relations };
-}
+type Cards = Hydrated["cards"];
+type Loaded = Promise<ReadonlyMap<string, Card>>;
 
-async function cardsOf(
-  sql: SqlQueries,
-  postIds: readonly string[],
-): Promise<ReadonlyMap<string, Card>> {
-  const rows = await postCards(sql, postIds);
-  return new Map(rows.map((row) => [row.post_id, cardOf(row)]));
+/**
+ * Cards from this process's memory, then from the cache that all processes share, then from the
+ * database; what concerns the viewer from memory, then from the database. When all is in memory, the
+ * answer is there at once, and nothing has been allocated for any card.
+ */
+export class Hydration {
+  readonly #near: NearCache;
+  readonly #shared: SharedParts;
+  readonly #database: Parts;
+  readonly #sql: SqlQueries;
+  /** Readings under way that no eviction has overtaken: who asks at the same time shares them. */
+  readonly #loads = new Map<string, { readonly loading: Loading; readonly cards: Loaded }>();
+
+  constructor(services: { sql: SqlQueries; cardCache: CardCache; logger: Logger }) {
+    this.#near = new NearCache(services.cardCache);
+    this.#shared = new SharedParts(services);
+    this.#database = { get: (part, ids) => part.load(services.sql, ids) };
+    this.#sql = services.sql;
+  }
+
+  hydrate(
+    viewerId: string | undefined,
+    postIds: readonly string[],
+  ): Hydrated | Promise<Hydrated> {
+    const near = this.#near;
+    if (!near.live) return this.#complete(viewerId, postIds);
+    const now = near.now();
+    const viewer = viewerId === undefined ? nothing : near.viewer(viewerId, now);
+    if (!viewer) return this.#complete(viewerId, postIds);
+    const cards: (Card | undefined)[] = [];
+    for (const postId of postIds) {
+      const kept = near.card(postId, now);
+      if (!kept) return this.#complete(viewerId, postIds);
+      const { card } = kept;
+      const known = viewerId === undefined || card === undefined ||
+        viewer.likes.has(postId) && viewer.relations.has(card.authorId);
+      if (!known) return this.#complete(viewerId, postIds);
+      cards.push(card);
+    }
+    return { cards, likes: viewer.likes, relations: viewer.relations };
+  }
+
+  /** Resolves once what was evicted before this call is shown to nobody any more. */
+  caughtUp(): Promise<void> {
+    return this.#near.caughtUp();
+  }
+
+  async stop(): Promise<void> {
+    await this.#shared.drain();
+    await this.#near.stop();
+  }
+
+  async #complete(
+    viewerId: string | undefined,
+    postIds: readonly string[],
+  ): Promise<Hydrated> {
+    if (viewerId === undefined) return { cards: await this.#cards(postIds), ...nothing };
+    const [cards, likes] = await Promise.all([
+      this.#cards(postIds),
+      this.#likes(viewerId, postIds),
+    ]);
+    const authorIds = new Set(cards.flatMap((card) => card ? [card.authorId] : []));
+    return { cards, likes, relations: await this.#relations(viewerId, [...authorIds]) };
+  }
+
+  async #cards(postIds: readonly string[]): Promise<Cards> {
+    const near = this.#near;
+    const [live, now] = [near.live, near.now()];
+    const lacking: string[] = [];
+    const found = postIds.map((postId) => {
+      const kept = live ? near.card(postId, now) : undefined;
+      if (kept) return kept.card;
+      const load = this.#loads.get(postId);
+      // Nothing at all must have been evicted since it began: whose card it is, is not known yet.
+      if (load && !load.loading.lost && load.loading.evicted.size === 0) return load.cards;
+      lacking.push(postId);
+    });
+    const loaded = lacking.length > 0 ? this.#loadCards(lacking) : undefined;
+    const cards: (Card | undefined)[] = [];
+    for (const [nth, postId] of postIds.entries()) {
+      const one = found[nth] ?? loaded;
+      cards.push(one && "authorId" in one ? one : (await one)?.get(postId));
+    }
+    return cards;
+  }
+
+  #loadCards(postIds: readonly string[]): Loaded {
+    const loading = this.#near.loading();
+    const cards = this.#readCards(loading, postIds).finally(() => {
+      this.#near.loaded(loading);
+      for (const postId of postIds) {
+        if (this.#loads.get(postId)?.loading === loading) this.#loads.delete(postId);
+      }
+    });
+    for (const postId of postIds) this.#loads.set(postId, { loading, cards });
+    return cards;
+  }
+
+  async #readCards(loading: Loading, postIds: readonly string[]): Loaded {
+    // What cannot be kept has nothing to gain from a cache that is most likely out of reach.
+    const parts = loading.lost ? this.#database : this.#shared;
+    const standing = await parts.get(posts, postIds);
+    const authorIds = new Set(Array.from(standing.values(), ({ authorId }) => authorId));
+    const mediaIds = new Set(Array.from(standing.values()).flatMap(({ mediaIds }) => mediaIds));
+    const [authors, shown] = await Promise.all([
+      parts.get(accounts, [...authorIds]),
+      parts.get(media, [...mediaIds]),
+    ]);
+    const cards = new Map<string, Card>();
+    for (const postId of postIds) {
+      const post = standing.get(postId);
+      const author = post && authors.get(post.authorId);
+      const card = cardOf(postId, post, author, (mediaId) => shown.get(mediaId));
+      if (card) cards.set(postId, card);
+      const dependsOn = post
+        ? [accounts.key(post.authorId), ...post.mediaIds.map((mediaId) => media.key(mediaId))]
+        : [];
+      this.#near.keepCard(loading, postId, card, dependsOn);
+    }
+    return cards;
+  }
+
+  async #likes(
+    viewerId: string,
+    postIds: readonly string[],
+  ): Promise<ReadonlyMap<string, boolean>> {
+    const near = this.#near;
+    const known = near.live ? near.viewer(viewerId, near.now())?.likes : undefined;
+    return await near.completing(known ?? nothing.likes, postIds, async (lacking, loading) => {
+      const liked = await likedAmong(this.#sql, viewerId, lacking);
+      const likes = new Map(lacking.map((postId) => [postId, liked.has(postId)]));
+      near.keepLikes(loading, viewerId, likes);
+      return likes;
+    });
+  }
+
+  async #relations(
+    viewerId: string,
+    accountIds: readonly string[],
+  ): Promise<ReadonlyMap<string, Relation>> {
+    const near = this.#near;
+    const known = near.live ? near.viewer(viewerId, near.now())?.relations : undefined;
+    return await near.completing(
+      known ?? nothing.relations,
+      accountIds,
+      async (lacking, loading) => {
+        const read = await relationsTo(this.#sql, viewerId, lacking);
+        const relations = new Map(lacking.map((accountId) => [
+          accountId,
+          relationOf({
+            following: read.following.has(accountId),
+            blocking: read.blocking.has(accountId),
+            blockedBy: read.blockedBy.has(accountId),
+          }),
+        ]));
+        near.keepRelations(loading, viewerId, relations);
+        return relations;
+      },
+    );
+  }
 }

@@ -1,8 +1,8 @@
-import type { SqlQueries } from "../../../infra/sql/port.ts";
+import type { TaggedJson } from "../../../infra/http/etag.ts";
 import type { PageQuery } from "../page-query.ts";
-import { hydrate } from "./hydration.ts";
-import { presentCard, presentPage } from "./presentation.ts";
-import type { maySee } from "./rules.ts";
+import type { Hydration } from "./hydration.ts";
+import { CardPage } from "./presentation.ts";
+import { type maySee, strangers } from "./rules.ts";
 import type { Skeleton } from "./skeleton.ts";
 
 /** Ids looked at in one round, at most: rounds after the first are there to fill a page up. */
@@ -14,26 +14,26 @@ const longestRound = 200;
  * short only at the end, and the cursor, the last id shown, never depends on how many were left out.
  */
 export async function cardPage(
-  sql: SqlQueries,
+  hydration: Hydration,
   viewerId: string | undefined,
   { before, limit }: PageQuery,
   skeleton: Skeleton,
   rule: typeof maySee,
-): Promise<string> {
-  const items: string[] = [];
-  let lastShown: string | undefined;
+): Promise<TaggedJson> {
+  const page = new CardPage();
   let lookedAt = before;
   for (let round = limit + 1;; round = Math.min(2 * round, longestRound)) {
     const { ids, ended } = await skeleton(lookedAt, round);
-    const { cards, liked, relations } = await hydrate(sql, viewerId, ids);
-    for (const id of ids) {
-      lookedAt = id;
-      const card = cards.get(id);
-      if (!card || !rule(card, viewerId, relations)) continue;
-      if (items.length === limit) return presentPage(items, lastShown);
-      items.push(presentCard(card, liked.has(id)));
-      lastShown = id;
+    const hydrated = hydration.hydrate(viewerId, ids);
+    const { cards, likes, relations } = hydrated instanceof Promise ? await hydrated : hydrated;
+    for (let nth = 0; nth < ids.length; nth++) {
+      const id = ids[nth] ?? "";
+      const card = cards[nth];
+      if (!card || !rule(card, viewerId, relations.get(card.authorId) ?? strangers)) continue;
+      if (page.count === limit) return page.present(true);
+      page.add(card, likes.get(id) ?? false);
     }
-    if (ended) return presentPage(items, undefined);
+    if (ended) return page.present(false);
+    lookedAt = ids.at(-1) ?? lookedAt;
   }
 }

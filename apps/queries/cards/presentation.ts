@@ -1,13 +1,55 @@
+import type { TaggedJson } from "../../../infra/http/etag.ts";
 import { encodeCursor } from "../page-query.ts";
 import type { Card } from "./card.ts";
 
 /** The last step: JSON text, joined from what is JSON text already. */
-export function presentCard(card: Card, liked: boolean): string {
-  return card.json + (liked ? '{"liked":true}}' : '{"liked":false}}');
+export function presentCard(card: Card, liked: boolean): TaggedJson {
+  return { json: card.json + viewerJson(liked), tag: fold(card.tag, Number(liked)) };
+}
+
+/**
+ * A page of cards, put together as they come. Its text is a rope of theirs, made flat when it is
+ * written to the socket: an array of them, joined, took four times as long. Its tag is made of theirs.
+ */
+export class CardPage {
+  #json = '{"items":[';
+  #tag = 0;
+  #count = 0;
+  #last: Card | undefined;
+
+  get count(): number {
+    return this.#count;
+  }
+
+  add(card: Card, liked: boolean): void {
+    if (this.#count > 0) this.#json += ",";
+    this.#json += card.json;
+    this.#json += viewerJson(liked);
+    this.#tag = fold(fold(this.#tag, card.tag), Number(liked));
+    this.#count += 1;
+    this.#last = card;
+  }
+
+  present(goesOn: boolean): TaggedJson {
+    const cursor = goesOn && this.#last ? this.#last.cursorJson : "null";
+    return {
+      json: `${this.#json}],"nextCursor":${cursor}}`,
+      tag: fold(this.#tag, Number(goesOn)),
+    };
+  }
+}
+
+function viewerJson(liked: boolean): string {
+  return liked ? '{"liked":true}}' : '{"liked":false}}';
+}
+
+/** A step of a hash, as FNV-1a takes it, of 32 bits at a time. */
+function fold(hash: number, value: number): number {
+  return Math.imul(hash ^ value, 0x01000193);
 }
 
 /** `lastId`: where the next page goes on below; undefined at the end. */
-export function presentPage(items: readonly string[], lastId: string | undefined): string {
+function presentPage(items: readonly string[], lastId: string | undefined): string {
   const nextCursor = lastId === undefined ? "null" : `"${encodeCursor(lastId)}"`;
   return `{"items":[${items.join(",")}],"nextCursor":${nextCursor}}`;
 }

@@ -1,5 +1,25 @@
-import type { Relations } from "../../../projections/read-model/reads/relations.ts";
 import type { Card } from "./card.ts";
+
+/** How a viewer stands to an account. */
+export interface Relation {
+  readonly following: boolean;
+  readonly blocking: boolean;
+  readonly blockedBy: boolean;
+}
+
+const all: readonly Relation[] = Array.from({ length: 8 }, (_, bits) => ({
+  following: (bits & 1) > 0,
+  blocking: (bits & 2) > 0,
+  blockedBy: (bits & 4) > 0,
+}));
+
+/** One of the eight that there can be, so that keeping many takes no memory for each. */
+export function relationOf({ following, blocking, blockedBy }: Relation): Relation {
+  return all[Number(following) + 2 * Number(blocking) + 4 * Number(blockedBy)] ?? strangers;
+}
+
+/** How everyone stands to everyone who has not said anything, and whoever is not signed in. */
+export const strangers: Relation = { following: false, blocking: false, blockedBy: false };
 
 /**
  * The third step: whether a viewer may see a post. Not where either blocks the other. Not while none
@@ -8,17 +28,16 @@ import type { Card } from "./card.ts";
 export function maySee(
   card: Card,
   viewerId: string | undefined,
-  { blocking, blockedBy }: Relations,
+  { blocking, blockedBy }: Relation,
 ): boolean {
-  if (card.authorId === viewerId) return true;
-  return card.hasMedia && !blocking.has(card.authorId) && !blockedBy.has(card.authorId);
+  return card.authorId === viewerId || card.hasMedia && !blocking && !blockedBy;
 }
 
 /** Whether a post belongs in a reader's feed: cached feeds hold some of accounts since unfollowed. */
 export function belongsInFeed(
   card: Card,
   viewerId: string | undefined,
-  relations: Relations,
+  relation: Relation,
 ): boolean {
-  return relations.following.has(card.authorId) && maySee(card, viewerId, relations);
+  return relation.following && maySee(card, viewerId, relation);
 }

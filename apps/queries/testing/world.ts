@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { Registry } from "prom-client";
 import { catalogue, type DomainEvent } from "../../../domain/events.ts";
+import { createMemoryCardCache } from "../../../infra/card-cache/memory.ts";
+import type { CardCache } from "../../../infra/card-cache/port.ts";
 import { createMemoryFeedCache } from "../../../infra/feed-cache/memory.ts";
 import { type FeedCache } from "../../../infra/feed-cache/port.ts";
 import { createEdge } from "../../../infra/http/edge.ts";
@@ -9,6 +11,7 @@ import { migrate } from "../../../infra/sql/migrate.ts";
 import { openPglite } from "../../../infra/sql/pglite.ts";
 import type { Sql } from "../../../infra/sql/port.ts";
 import { silentLogger } from "../../../infra/telemetry/logger.ts";
+import { createCards } from "../../../projections/cards/cards.ts";
 import { createFeeds, type Feeds, feedsMigrations } from "../../../projections/feeds/feeds.ts";
 import { defaultPullThreshold, type FeedsServices } from "../../../projections/feeds/services.ts";
 import { createManifests } from "../../../projections/manifests/manifests.ts";
@@ -27,7 +30,7 @@ export interface Partition {
 }
 
 /** What a world does not choose by itself; `sql` is what the feeds have of the read model. */
-type WorldOptions = Partial<FeedsServices>;
+type WorldOptions = Partial<FeedsServices & { readonly cardCache: CardCache }>;
 
 const manifests = createManifests({ cdnBaseUrl: "https://cdn.example" });
 
@@ -40,7 +43,9 @@ export async function openDatabase(): Promise<Sql> {
 }
 
 /** The query edge on these engines. The bearer token of a viewer is their id. */
-export function queryEdge(engines: Pick<QueryServices, "sql" | "cache" | "authorCache">) {
+export function queryEdge(
+  engines: Pick<QueryServices, "sql" | "cache" | "authorCache" | "cardCache">,
+) {
   const { app, drain } = createQueries({
     primary: engines.sql,
     ...engines,
@@ -73,11 +78,13 @@ export class World {
   readonly #edge: ReturnType<typeof createEdge>;
   readonly #drain: () => Promise<void>;
   readonly #feeds: Feeds;
+  readonly #cards: ReturnType<typeof createCards>;
   readonly partitions = new Map<string, Partition>();
 
   constructor(sql: Sql, {
     cache = createMemoryFeedCache(),
     authorCache = createMemoryFeedCache(),
+    cardCache = createMemoryCardCache(),
     pullThreshold = defaultPullThreshold,
     followersAtATime,
     sql: feedsSql = sql,
@@ -85,6 +92,7 @@ export class World {
     this.sql = sql;
     this.cache = cache;
     this.authorCache = authorCache;
+    this.#cards = createCards({ cardCache });
     this.#feeds = createFeeds({
       cache,
       authorCache,
@@ -92,7 +100,7 @@ export class World {
       pullThreshold,
       followersAtATime,
     });
-    const { edge, drain } = queryEdge({ sql, cache, authorCache });
+    const { edge, drain } = queryEdge({ sql, cache, authorCache, cardCache });
     this.#edge = edge;
     this.#drain = drain;
   }
@@ -148,6 +156,8 @@ export class World {
         const its = events.filter(({ topic }) => topics.has(topic));
         if (its.length > 0) await projection.apply(its, transaction);
       }
+      // Before the commit, and so before anyone can read the change: as if no time lay between them.
+      await this.#cards.apply(events, new AbortController().signal);
       for (const { partition, events } of due) partition.readModel += events.length;
     });
   }

@@ -46,6 +46,18 @@ export async function accountById(
   return row;
 }
 
+/** Those of the accounts that are open and known, in no order. */
+export async function accountsById(
+  sql: SqlQueries,
+  accountIds: readonly string[],
+): Promise<readonly AccountRow[]> {
+  return await sql.query<AccountRow>(
+    `SELECT ${accountColumns} FROM read_model.accounts AS account
+     WHERE account.account_id = ANY ($1::uuid[]) AND account.handle IS NOT NULL`,
+    [accountIds],
+  );
+}
+
 /** By a handle in whatever case; undefined when nobody open has it. */
 export async function accountIdByHandle(
   sql: SqlQueries,

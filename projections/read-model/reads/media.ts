@@ -27,3 +27,14 @@ export async function knownMedia(sql: SqlQueries, mediaIds: readonly string[]): 
   );
   return rows.map((row) => row.media_id);
 }
+
+/** The manifests of those of the media that are known, in no order. */
+export async function manifestsById(
+  sql: SqlQueries,
+  mediaIds: readonly string[],
+): Promise<readonly (Pick<MediaRow, "status" | "manifest"> & { readonly media_id: string })[]> {
+  return await sql.query(
+    `SELECT media_id, status, manifest FROM manifests.media WHERE media_id = ANY ($1::uuid[])`,
+    [mediaIds],
+  );
+}

@@ -1,0 +1,70 @@
+import type { CardCache, Claim } from "../../../infra/card-cache/port.ts";
+import type { SqlQueries } from "../../../infra/sql/port.ts";
+import type { Logger } from "../../../infra/telemetry/logger.ts";
+import type { Part, Parts } from "./parts.ts";
+
+/**
+ * Reads parts from the cache that all processes share, and those it lacks from the database, with
+ * which it is filled behind the answer. That there is no such part is kept too. A cache out of reach
+ * costs speed, not the answer.
+ */
+export class SharedParts implements Parts {
+  readonly #sql: SqlQueries;
+  readonly #cache: CardCache;
+  readonly #logger: Logger;
+  readonly #filling = new Set<Promise<void>>();
+
+  /** `sql`: not a replica, which might not have the change yet for which a text was evicted. */
+  constructor({ sql, cardCache, logger }: {
+    sql: SqlQueries;
+    cardCache: CardCache;
+    logger: Logger;
+  }) {
+    this.#sql = sql;
+    this.#cache = cardCache;
+    this.#logger = logger;
+  }
+
+  async get<Value>(part: Part<Value>, ids: readonly string[]): Promise<ReadonlyMap<string, Value>> {
+    if (ids.length === 0) return new Map();
+    const taken = await this.#cache.take(ids.map(part.key)).catch((error) => {
+      this.#logger.warn("the card cache cannot be reached", { error });
+      return [];
+    });
+    const found = new Map<string, Value>();
+    const lacking: string[] = [];
+    const claims: { claim: Claim; id: string }[] = [];
+    for (const [nth, id] of ids.entries()) {
+      const one = taken[nth];
+      if (one && "text" in one) {
+        const value: Value | null = JSON.parse(one.text);
+        if (value !== null) found.set(id, value);
+        continue;
+      }
+      lacking.push(id);
+      if (one) claims.push({ claim: one.claim, id });
+    }
+    if (lacking.length === 0) return found;
+    const loaded = await part.load(this.#sql, lacking);
+    this.#fill(claims.map(({ claim, id }) => ({
+      claim,
+      text: JSON.stringify(loaded.get(id) ?? null),
+    })));
+    for (const [id, value] of loaded) found.set(id, value);
+    return found;
+  }
+
+  #fill(loaded: readonly { claim: Claim; text: string }[]): void {
+    if (loaded.length === 0) return;
+    const filling = this.#cache.fill(loaded)
+      // The claims lapse, and whoever asks then tries again.
+      .catch((error) => this.#logger.warn("cards were not kept", { error }))
+      .finally(() => this.#filling.delete(filling));
+    this.#filling.add(filling);
+  }
+
+  /** Resolves once what has begun is done. */
+  async drain(): Promise<void> {
+    await Promise.all(this.#filling);
+  }
+}

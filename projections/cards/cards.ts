@@ -1,0 +1,58 @@
+import { unreachable } from "../../domain/decision.ts";
+import { topics } from "../../domain/event.ts";
+import type { DomainEvent } from "../../domain/events.ts";
+import type { CardCache } from "../../infra/card-cache/port.ts";
+import type { EffectProjection } from "../runner/projection.ts";
+import { keyOf } from "./keys.ts";
+
+/**
+ * Evicts what an event has changed from the caches of the query edges, once the database has the
+ * change: whoever loads it again then loads the new. A batch that comes again evicts again, which
+ * costs a reading and no more; so a kill between eviction and checkpoint loses nothing.
+ */
+export function createCards({ cardCache }: { cardCache: CardCache }): EffectProjection {
+  return {
+    kind: "effect",
+    name: "cards",
+    version: 1,
+    topics,
+    after: ["read_model", "manifests"],
+    async apply(events) {
+      const keys = new Set(events.flatMap(({ event }) => changedBy(event)));
+      if (keys.size > 0) await cardCache.evict([...keys]);
+    },
+  };
+}
+
+/** The keys under which something may be kept that this event makes old. */
+export function changedBy(event: DomainEvent): string[] {
+  switch (event.type) {
+    case "AccountRegistered":
+    case "ProfileChanged":
+    case "AccountClosed":
+      return [keyOf.account(event.data.accountId)];
+    case "AccountFollowed":
+    case "AccountUnfollowed":
+      return [keyOf.relations(event.data.followerId)];
+    case "AccountBlocked":
+    case "AccountUnblocked":
+      return [keyOf.relations(event.data.blockerId), keyOf.relations(event.data.blockedId)];
+    case "MediaUploaded":
+    case "VariantsReady":
+    case "MediaRejected":
+    case "MediaPurged":
+      // It may be its owner's avatar: nobody else's, since an avatar is among one's own uploads.
+      return [keyOf.medium(event.data.mediaId), keyOf.account(event.data.ownerId)];
+    case "PostCreated":
+    case "CaptionChanged":
+    case "PostDeleted":
+    case "CommentAdded":
+    case "CommentDeleted":
+      return [keyOf.post(event.data.postId)];
+    case "PostLiked":
+    case "PostUnliked":
+      return [keyOf.post(event.data.postId), keyOf.likes(event.data.accountId)];
+    default:
+      return unreachable(event);
+  }
+}

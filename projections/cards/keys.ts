@@ -1,0 +1,22 @@
+/**
+ * What is kept of the read model and the manifests between readings, each part under a key of its own,
+ * so that a change evicts one key however many cards show it: a card is put together from its post,
+ * its author and its media. The last two are one viewer's, and kept in the processes that asked.
+ */
+export const keyOf = {
+  post: (postId: string) => `post:${postId}`,
+  account: (accountId: string) => `account:${accountId}`,
+  medium: (mediaId: string) => `medium:${mediaId}`,
+  /** Which posts a viewer likes. */
+  likes: (viewerId: string) => `likes:${viewerId}`,
+  /** Whom a viewer follows and blocks, and who blocks them. */
+  relations: (viewerId: string) => `relations:${viewerId}`,
+} as const;
+
+export type KeyKind = keyof typeof keyOf;
+
+/** The opposite. */
+export function partsOf(key: string): { readonly kind: string; readonly id: string } {
+  const colon = key.indexOf(":");
+  return { kind: key.slice(0, colon), id: key.slice(colon + 1) };
+}
