@@ -121,7 +121,7 @@ async function live(brokers: string[], server: string, nodes: string[]): Promise
     const edges = [1, 2].map(() =>
       queryEdge({ sql: new LiveSql(sql), cache, authorCache, cardCache })
     );
-    closing.push(() => Promise.all(edges.map(({ drain }) => drain())));
+    closing.push(() => Promise.all(edges.map(({ stop }) => stop())));
 
     const scene = new Scene(log, sql, edges.map(({ edge }) => edge));
     await scene.begin();

@@ -46,7 +46,7 @@ export async function openDatabase(): Promise<Sql> {
 export function queryEdge(
   engines: Pick<QueryServices, "sql" | "cache" | "authorCache" | "cardCache">,
 ) {
-  const { app, drain } = createQueries({
+  const { app, drain, stop } = createQueries({
     primary: engines.sql,
     ...engines,
     logger: silentLogger,
@@ -64,7 +64,7 @@ export function queryEdge(
     trustedProxies: 0,
   });
   edge.route("/", app);
-  return { edge, drain };
+  return { edge, drain, stop };
 }
 
 /**
