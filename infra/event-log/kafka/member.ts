@@ -1,12 +1,13 @@
 import { Consumer, NetworkError, offsetCommitV8 } from "@platformatic/kafka";
 import type { TopicPartition } from "../port.ts";
 import { askingInTurn, type ClientOptions, connectionOptions } from "./brokers.ts";
-import { untilAvailable } from "./patience.ts";
+import { untilAvailable, within } from "./patience.ts";
 
 /** Milliseconds. */
 const sessionTimeout = 10_000;
 const heartbeatInterval = 1_000;
 const rebalanceTimeout = 10_000;
+const leaveTimeout = 2_000;
 
 /** What the group gave this member, until its next rebalance. */
 export interface Assignment {
@@ -115,9 +116,15 @@ export class Member {
     await offsetCommitV8.api.async(connection, this.#group, generation, memberId, null, topics);
   }
 
-  /** Leaves the group; if it cannot be reached, its session runs out. */
+  /**
+   * Leaves the group; if it cannot be reached, its session runs out. Before closing, because a client
+   * that is closed while it joins has heartbeats for ever.
+   */
   async leave(): Promise<void> {
     this.#joined = false;
+    // Whether it could or not, its membership has ended here once it was asked.
+    const left = new Promise<void>((resolve) => this.#client.leaveGroup(true, () => resolve()));
+    await within(leaveTimeout, left).catch(() => {});
     await this.#client.close(true);
   }
 }
