@@ -1,3 +1,6 @@
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
 /** Whether nobody listens there, on any of this machine's addresses. */
 export function isFree(port: number): boolean {
   return !["/proc/net/tcp", "/proc/net/tcp6"].some((table) =>
@@ -21,9 +24,14 @@ function readTable(path: string): string {
   }
 }
 
+/** Milliseconds within which whoever has drawn a port listens there. */
+const reservation = 120_000;
+
 /**
- * Ports that nobody listens on. They lie below the range from which the system draws ports for
- * outgoing connections, so that a server which is stopped finds its own still free when it comes back.
+ * Ports that nobody listens on and that nobody else has drawn in the last two minutes, in whatever
+ * process: servers are started side by side. They lie below the range from which the system draws
+ * ports for outgoing connections, so that a server which is stopped finds its own still free when it
+ * comes back.
  */
 export function freePorts(count: number): number[] {
   const [lowest, span] = [18_000, 14_000];
@@ -31,7 +39,28 @@ export function freePorts(count: number): number[] {
   for (let tries = 0; found.size < count; tries++) {
     if (tries > 1000) throw new Error(`there are no ${count} free ports from ${lowest} on`);
     const port = lowest + Math.floor(Math.random() * span);
-    if (isFree(port)) found.add(port);
+    if (isFree(port) && reserve(port)) found.add(port);
   }
   return [...found];
+}
+
+/** A file by the port's name, which one of those who race for it makes. */
+function reserve(port: number): boolean {
+  const folder = join(tmpdir(), `shutterlog-ports-${Deno.uid()}`);
+  const path = join(folder, String(port));
+  Deno.mkdirSync(folder, { recursive: true });
+  try {
+    const made = Deno.statSync(path).mtime?.getTime() ?? 0;
+    if (Date.now() - made < reservation) return false;
+    Deno.removeSync(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+  try {
+    Deno.writeTextFileSync(path, "", { createNew: true });
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.AlreadyExists) return false;
+    throw error;
+  }
 }
