@@ -16,7 +16,7 @@ import { commandRoutes } from "../commands/commands.ts";
 import { startImageWorker } from "../image-worker/worker.ts";
 import { runProjector } from "../projector/projector.ts";
 import { ensureTopics } from "../projector/topics.ts";
-import { listenForOperator } from "./operator.ts";
+import { listenForOperator } from "../operator/socket.ts";
 import { createQueries } from "../queries/queries.ts";
 import * as queryRoutes from "../queries/routes.ts";
 import { starting, type Stoppable } from "../stoppable.ts";
@@ -36,12 +36,13 @@ export function startProduct(
   const { log, sql, feedCache, store, identity } = engines;
   const live = new LiveSql(sql);
   const progress = new Progress(sql);
+  const cdnBaseUrl = config.CDN_BASE_URL ?? `${baseUrl}/cdn`;
   return starting(async (started) => {
     await ensureTopics(log);
     const caughtUp = await whenCaughtUp(log, progress);
     started.add(
       await runProjector(engines, {
-        cdnBaseUrl: config.CDN_BASE_URL ?? `${baseUrl}/cdn`,
+        cdnBaseUrl,
         pullThreshold: config.FEED_PULL_THRESHOLD,
         progress,
         logger,
@@ -65,9 +66,9 @@ export function startProduct(
     const queries = createQueries({ ...engines, ...shared, primary: shared.sql, cache: feedCache });
     started.add(queries);
 
-    const { authorCache } = engines;
-    const inspected = { log, sql: live, cache: feedCache, authorCache };
-    started.add(await listenForOperator(config.DATA_DIR, inspected, logger));
+    const { FEED_PULL_THRESHOLD: pullThreshold } = config;
+    const operated = { ...engines, live, cdnBaseUrl, pullThreshold, logger };
+    started.add(await listenForOperator(config.DATA_DIR, operated));
 
     const edge = createEdge({
       logger,

@@ -1,24 +1,26 @@
 const encoder = new TextEncoder();
 
 /**
- * A bar that is drawn over itself on a terminal, and elsewhere a line at every tenth of the way.
- * Writes to standard error, so that standard output stays for results.
+ * A bar that is drawn over itself on a terminal, with the rate and the time that is left once they can
+ * be told, and elsewhere a line at every tenth of the way. Without a total it counts. Writes to
+ * standard error, so that standard output stays for results.
  */
 export class Progress {
   readonly #began = performance.now();
+  #drawn = -Infinity;
   #done = 0;
   #note = "";
   #tenths = 0;
 
   constructor(
     readonly label: string,
-    readonly total: number,
+    readonly total: number | undefined,
     readonly terminal: boolean = Deno.stderr.isTerminal(),
     readonly write: (text: string) => void = (text) => {
       Deno.stderr.writeSync(encoder.encode(text));
     },
   ) {
-    this.#draw();
+    this.#draw(true);
   }
 
   get done(): number {
@@ -26,40 +28,75 @@ export class Progress {
   }
 
   step(): void {
-    this.#done++;
-    this.#draw();
+    this.to(this.#done + 1);
+  }
+
+  to(done: number, note = ""): void {
+    this.#done = done;
+    this.#note = note;
+    this.#draw(note !== "");
+    this.#note = "";
   }
 
   /** Said behind the bar until the next step: why it stands still. */
   note(text: string): void {
-    this.#note = text;
-    this.#draw();
-    this.#note = "";
+    this.to(this.#done, text);
   }
 
   finish(): void {
+    this.#draw(true);
     if (this.terminal) this.write("\n");
   }
 
-  #draw(): void {
-    const share = this.total === 0 ? 1 : this.#done / this.total;
-    const count = `${this.#done}/${this.total}`;
-    if (!this.terminal) {
-      const tenths = Math.floor(share * 10);
-      if (tenths > this.#tenths || this.#note) {
-        this.write(`${this.label} ${count} ${this.#note}`.trimEnd() + "\n");
-      }
-      this.#tenths = tenths;
-      return;
-    }
+  #draw(now: boolean): void {
+    if (this.terminal) this.#drawBar(now);
+    else this.#writeLine();
+  }
+
+  #drawBar(now: boolean): void {
+    const at = performance.now();
+    const ended = this.#done === this.total;
+    if (!now && !ended && at - this.#drawn < redrawMs) return;
+    this.#drawn = at;
+    const line = [this.label.padEnd(10), this.#share(), this.#speed(), this.#note];
+    this.write(`\r\x1b[K${line.filter((part) => part !== "").join(" ")}`);
+  }
+
+  #share(): string {
+    if (this.total === undefined) return `${this.#done}`;
+    const share = this.total === 0 ? 1 : Math.min(1, this.#done / this.total);
     const width = 28;
     const filled = Math.round(share * width);
-    const bar = "█".repeat(filled) + "░".repeat(width - filled);
-    const seconds = ((performance.now() - this.#began) / 1000).toFixed(0);
-    const line = `${this.label.padEnd(10)} ${bar} ${count} ${seconds} s ${this.#note}`;
-    this.write(`\r\x1b[K${line.trimEnd()}`);
+    return `${"█".repeat(filled)}${"░".repeat(width - filled)} ${this.#done}/${this.total}`;
+  }
+
+  #speed(): string {
+    const seconds = (performance.now() - this.#began) / 1000;
+    const rate = this.#done / seconds;
+    const passed = `${seconds.toFixed(0)} s`;
+    if (seconds < 1 || rate < 1) return passed;
+    const left = this.total === undefined || this.#done >= this.total
+      ? ""
+      : `, ${((this.total - this.#done) / rate).toFixed(0)} s left`;
+    return `${passed}, ${rate.toFixed(0)}/s${left}`;
+  }
+
+  #writeLine(): void {
+    if (this.total === undefined) {
+      if (this.#note) this.write(`${this.label} ${this.#done} ${this.#note}\n`);
+      return;
+    }
+    const share = this.total === 0 ? 1 : this.#done / this.total;
+    const tenths = Math.floor(share * 10);
+    if (tenths > this.#tenths || this.#note) {
+      this.write(`${this.label} ${this.#done}/${this.total} ${this.#note}`.trimEnd() + "\n");
+    }
+    this.#tenths = tenths;
   }
 }
+
+/** Milliseconds between two drawings of a bar. */
+const redrawMs = 50;
 
 /** Columns as wide as their widest cell, two spaces apart; numbers are set to the right. */
 export function table(rows: readonly (readonly (string | number)[])[]): string {
