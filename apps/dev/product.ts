@@ -9,6 +9,7 @@ import { hotPath, pathOf } from "../../infra/http/hot-path.ts";
 import { createRateLimits } from "../../infra/http/rate-limit.ts";
 import type { Logger } from "../../infra/telemetry/logger.ts";
 import { metrics } from "../../infra/telemetry/metrics.ts";
+import { followFeeds } from "../../projections/feeds/live-feeds.ts";
 import { LiveSql } from "../../projections/runner/live-schemas.ts";
 import { Progress } from "../../projections/runner/progress.ts";
 import { startCommandEdge } from "../commands/command-edge.ts";
@@ -33,8 +34,9 @@ export function startProduct(
   engines: EmbeddedEngines,
   logger: Logger,
 ): Promise<Product> {
-  const { log, sql, feedCache, store, identity } = engines;
+  const { log, sql, feedCaches, store, identity } = engines;
   const live = new LiveSql(sql);
+  const { feedCache: cache, authorCache } = followFeeds(live, feedCaches);
   const progress = new Progress(sql);
   const cdnBaseUrl = config.CDN_BASE_URL ?? `${baseUrl}/cdn`;
   return starting(async (started) => {
@@ -63,7 +65,8 @@ export function startProduct(
     const rateLimits = createRateLimits({ logger, scale: config.RATE_LIMIT_SCALE });
     const shared = { sql: live, progress, rateLimits, logger };
     const commands = started.add(startCommandEdge(engines, shared));
-    const queries = createQueries({ ...engines, ...shared, primary: shared.sql, cache: feedCache });
+    const cached = { cache, authorCache, live };
+    const queries = createQueries({ ...engines, ...shared, primary: shared.sql, ...cached });
     started.add(queries);
 
     const { FEED_PULL_THRESHOLD: pullThreshold } = config;
@@ -87,7 +90,7 @@ export function startProduct(
       sql: () => sql.query("SELECT"),
       store: () => store.check(),
       identity: () => identity.check(),
-      feeds: () => feedCache.check(),
+      feeds: () => feedCaches.check(),
       projections: caughtUp,
     };
     edge.route("/", health({ checks, metrics }));

@@ -2,7 +2,8 @@ import { z } from "zod";
 import { explainFeed } from "../../projections/feeds/explain.ts";
 import { verifyFeeds } from "../../projections/feeds/verify.ts";
 import { accountIdByHandle } from "../../projections/read-model/reads/accounts.ts";
-import { operation } from "./operation.ts";
+import { followFeeds } from "../../projections/feeds/live-feeds.ts";
+import { operation, type OperatorEngines } from "./operation.ts";
 
 /** What `deno task feeds` asks. */
 export const feedOperations = {
@@ -12,14 +13,13 @@ export const feedOperations = {
   }),
   "feeds.explain": operation({
     input: z.object({ readerId: z.uuid(), postId: z.uuid() }),
-    run: ({ live, log, feedCache, authorCache }, { readerId, postId }) =>
-      explainFeed({ log, sql: live, cache: feedCache, authorCache }, readerId, postId),
+    run: (engines, { readerId, postId }) => explainFeed(inspected(engines), readerId, postId),
   }),
   "feeds.verify": operation({
     input: z.object({ readerIds: z.array(z.uuid()).optional(), repair: z.boolean() }),
-    run: ({ live, log, feedCache, authorCache }, { readerIds, repair }, { onStep }) => {
+    run: (engines, { readerIds, repair }, { onStep }) => {
       let read = 0;
-      return verifyFeeds({ log, sql: live, cache: feedCache, authorCache }, {
+      return verifyFeeds(inspected(engines), {
         ...(readerIds && { readerIds }),
         repair,
         onRead: (records) => onStep({ what: "log", done: read += records }),
@@ -28,3 +28,8 @@ export const feedOperations = {
     },
   }),
 };
+
+function inspected({ log, live, feedCaches }: OperatorEngines) {
+  const { feedCache: cache, authorCache } = followFeeds(live, feedCaches);
+  return { log, sql: live, cache, authorCache };
+}

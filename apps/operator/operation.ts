@@ -7,7 +7,7 @@ import type { LiveSql } from "../../projections/runner/live-schemas.ts";
 export interface OperatorEngines extends
   Pick<
     Engines,
-    "log" | "sql" | "feedCache" | "authorCache" | "cardCache" | "store" | "edge" | "sealer"
+    "log" | "sql" | "feedCaches" | "cardCache" | "store" | "edge" | "sealer"
   > {
   /** The live versions of the projections, over `sql`. */
   readonly live: LiveSql;

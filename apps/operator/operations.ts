@@ -1,10 +1,12 @@
 import { z } from "zod";
 import { feedOperations } from "./feeds.ts";
+import { projectionOperations } from "./projections.ts";
 import { type Operation, type OperatorEngines, Refused, type Told } from "./operation.ts";
 
 /** All that may be asked, by name. */
 export const operations = {
   ...feedOperations,
+  ...projectionOperations,
 };
 
 export type Operations = typeof operations;

@@ -22,13 +22,13 @@ await runProcess({
       started.add({ stop: () => engines.close() });
       const log = await engines.log();
       const sql = await engines.sql();
-      const { feedCache, authorCache } = engines.feedCaches();
+      const feedCaches = engines.feedCaches();
       const cardCache = engines.cardCache();
       const store = engines.store();
       const edge = engines.edge();
       const { sealer } = await engines.identity();
       started.add(
-        await runProjector({ log, sql, feedCache, authorCache, cardCache, store, edge, sealer }, {
+        await runProjector({ log, sql, feedCaches, cardCache, store, edge, sealer }, {
           cdnBaseUrl: config.CDN_BASE_URL,
           pullThreshold: config.FEED_PULL_THRESHOLD,
           progress: new Progress(sql),
@@ -39,7 +39,7 @@ await runProcess({
       const checks = {
         log: () => log.watermarks(topics),
         sql: () => sql.query("SELECT"),
-        feeds: () => feedCache.check(),
+        feeds: () => feedCaches.check(),
         cards: () => cardCache.check(),
         store: () => store.check(),
       };

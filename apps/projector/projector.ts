@@ -1,16 +1,12 @@
 import type { Engines } from "../../infra/config/engines.ts";
 import { newId } from "../../infra/event-log/ids.ts";
 import type { Logger } from "../../infra/telemetry/logger.ts";
-import { createCards } from "../../projections/cards/cards.ts";
-import { createFeeds } from "../../projections/feeds/feeds.ts";
 import { dropWhenHostChanged } from "../../projections/manifests/host.ts";
-import { createManifests } from "../../projections/manifests/manifests.ts";
-import { readModel } from "../../projections/read-model/read-model.ts";
-import { ensureProjection } from "../../projections/runner/control.ts";
 import { LiveSql } from "../../projections/runner/live-schemas.ts";
 import type { Progress } from "../../projections/runner/progress.ts";
-import { startProjector } from "../../projections/runner/runner.ts";
+import { superviseProjections } from "../../projections/runner/supervisor.ts";
 import { starting, type Stoppable } from "../stoppable.ts";
+import { announce, createDefinitions } from "./definitions.ts";
 import { startLane } from "./lanes/lane.ts";
 import { purgeLane } from "./lanes/purges.ts";
 import { notificationLane, signedUploadLane } from "./lanes/uploads.ts";
@@ -26,7 +22,7 @@ const closingGraceMs = 15_000;
 export function runProjector(
   engines: Pick<
     Engines,
-    "log" | "sql" | "feedCache" | "authorCache" | "cardCache" | "store" | "edge" | "sealer"
+    "log" | "sql" | "feedCaches" | "cardCache" | "store" | "edge" | "sealer"
   >,
   options: {
     readonly cdnBaseUrl: string;
@@ -38,23 +34,25 @@ export function runProjector(
     readonly remakeManifests: boolean;
   },
 ): Promise<Stoppable> {
-  const { log, sql, feedCache, authorCache, cardCache, store, edge, sealer } = engines;
+  const { log, sql, store, edge, sealer } = engines;
   const { cdnBaseUrl, pullThreshold, progress, logger } = options;
   const live = new LiveSql(sql);
   return starting(async (started) => {
     await ensureTopics(log);
-    const manifests = createManifests({ cdnBaseUrl });
-    const cards = createCards({ cardCache });
-    const feeds = createFeeds({ cache: feedCache, authorCache, sql: live, pullThreshold });
-    const projections = [readModel, manifests, cards, feeds.projection];
-    for (const projection of projections) await ensureProjection(sql, log, projection);
-    if (options.remakeManifests && await dropWhenHostChanged(sql, live, manifests, cdnBaseUrl)) {
+    if (options.remakeManifests && await dropWhenHostChanged(sql, live, cdnBaseUrl)) {
       logger.info("variants are served from another host now: manifests are made again");
-      // What is kept of them meanwhile must go too: every event is passed on once more, after them.
-      await sql.query("DELETE FROM projections.checkpoints WHERE projection = $1", [cards.name]);
     }
-    started.add(feeds.worker.start(logger.with({ part: "feeds" })));
-    started.add(await startProjector({ log, sql, projections, sealer, logger, progress }));
+    started.add(
+      await superviseProjections({
+        log,
+        sql,
+        definitions: createDefinitions({ ...engines, live, cdnBaseUrl, pullThreshold }),
+        sealer,
+        logger,
+        progress,
+        announce: () => announce(engines),
+      }),
+    );
 
     const services = {
       log,

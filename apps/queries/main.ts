@@ -1,5 +1,6 @@
 import { loadNetworkedConfig } from "../../infra/config/config.ts";
 import { NetworkedEngines } from "../../infra/config/networked.ts";
+import { followFeeds } from "../../projections/feeds/live-feeds.ts";
 import { LiveSql } from "../../projections/runner/live-schemas.ts";
 import { Progress } from "../../projections/runner/progress.ts";
 import { commandRoutes } from "../commands/commands.ts";
@@ -22,15 +23,16 @@ await runProcess({
     starting(async (started) => {
       const engines = new NetworkedEngines(config, logger);
       started.add({ stop: () => engines.close() });
-      const primary = await engines.sql();
+      const primary = new LiveSql(await engines.sql());
       const reads = engines.reads();
-      const { feedCache: cache, authorCache } = engines.feedCaches();
+      const { feedCache: cache, authorCache } = followFeeds(primary, engines.feedCaches());
       const cardCache = engines.cardCache();
       const { sessions, accessTokens } = await engines.identity();
       const rateLimits = engines.rateLimits();
       const queries = createQueries({
         sql: new LiveSql(reads),
-        primary: new LiveSql(primary),
+        primary,
+        live: primary,
         cache,
         authorCache,
         cardCache,

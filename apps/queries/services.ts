@@ -5,6 +5,7 @@ import type { Progress } from "../../infra/http/positions.ts";
 import type { RateLimits } from "../../infra/http/rate-limit.ts";
 import type { SqlQueries } from "../../infra/sql/port.ts";
 import type { Logger } from "../../infra/telemetry/logger.ts";
+import type { LiveSql } from "../../projections/runner/live-schemas.ts";
 
 /** What the query edge works with. */
 export interface QueryServices extends Authentication {
@@ -18,6 +19,8 @@ export interface QueryServices extends Authentication {
    * that was fanned out before; and so it is with cards and what was evicted.
    */
   readonly primary: SqlQueries;
+  /** Where `primary` looks which versions are live. Without it they never change. */
+  readonly live?: Pick<LiveSql, "pointer" | "invalidate">;
   /** By reader: their feeds. */
   readonly cache: FeedCache;
   /** By author: their own posts, for readers who pull. */

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { createMemoryCardCache } from "../card-cache/memory.ts";
 import { noEdgeCache } from "../edge-cache/none.ts";
 import { openSqliteLog } from "../event-log/sqlite.ts";
-import { createMemoryFeedCache } from "../feed-cache/memory.ts";
+import { createMemoryFeedCaches } from "../feed-cache/memory.ts";
 import { RequestDigest } from "../http/request-digest.ts";
 import { AnswerSeal } from "../identity/answer-seal.ts";
 import { AccountSealer } from "../identity/sealing.ts";
@@ -76,13 +76,9 @@ export async function openEmbedded(
       }),
       (store) => store.close(),
     );
-    const feedCache = await open(
-      Promise.resolve(createMemoryFeedCache()),
-      (cache) => cache.close(),
-    );
-    const authorCache = await open(
-      Promise.resolve(createMemoryFeedCache()),
-      (cache) => cache.close(),
+    const feedCaches = await open(
+      Promise.resolve(createMemoryFeedCaches()),
+      (caches) => caches.close(),
     );
     const cardCache = await open(
       Promise.resolve(createMemoryCardCache()),
@@ -96,8 +92,7 @@ export async function openEmbedded(
     return {
       log,
       sql,
-      feedCache,
-      authorCache,
+      feedCaches,
       cardCache,
       store,
       edge: noEdgeCache,

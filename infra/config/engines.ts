@@ -1,7 +1,7 @@
 import type { CardCache } from "../card-cache/port.ts";
 import type { EdgeCache } from "../edge-cache/port.ts";
 import type { EventLog } from "../event-log/port.ts";
-import type { FeedCache } from "../feed-cache/port.ts";
+import type { FeedCaches } from "../feed-cache/port.ts";
 import type { RequestDigest } from "../http/request-digest.ts";
 import type { AnswerSeal } from "../identity/answer-seal.ts";
 import type { Identity } from "../identity/port.ts";
@@ -16,10 +16,7 @@ import type { Sql } from "../sql/port.ts";
 export interface Engines {
   readonly log: EventLog;
   readonly sql: Sql;
-  /** By reader: their feeds. */
-  readonly feedCache: FeedCache;
-  /** By author: their own posts, for readers who pull. */
-  readonly authorCache: FeedCache;
+  readonly feedCaches: FeedCaches;
   readonly cardCache: CardCache;
   readonly store: ObjectStore;
   readonly edge: EdgeCache;

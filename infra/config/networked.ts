@@ -4,7 +4,7 @@ import { noEdgeCache } from "../edge-cache/none.ts";
 import type { EdgeCache } from "../edge-cache/port.ts";
 import { openKafkaLog } from "../event-log/kafka.ts";
 import { closeRedis, openRedis } from "../feed-cache/redis-client.ts";
-import { createRedisFeedCache } from "../feed-cache/redis.ts";
+import { createRedisFeedCaches } from "../feed-cache/redis.ts";
 import { createRateLimits, type RateLimits } from "../http/rate-limit.ts";
 import { redisRateStore } from "../http/rate-limit-redis.ts";
 import { RequestDigest } from "../http/request-digest.ts";
@@ -15,10 +15,9 @@ import { Sessions } from "../identity/sessions.ts";
 import { AccessTokens } from "../identity/tokens.ts";
 import { openS3Store } from "../object-store/s3.ts";
 import { PostgresReads } from "../sql/postgres-reads.ts";
-import { openPostgres } from "../sql/postgres.ts";
+import { openPostgres, type PostgresOptions } from "../sql/postgres.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { NetworkedConfig } from "./config.ts";
-import type { Engines } from "./engines.ts";
 
 /** Not a URL: tokens outlive a move of the API to another host. */
 const issuer = "urn:shutterlog";
@@ -49,8 +48,9 @@ export class NetworkedEngines {
     return this.#closing(log, () => log.close());
   }
 
-  async sql() {
-    const sql = await openPostgres({ url: this.#config.POSTGRES_URL });
+  /** The primary. `options` for what is not a request's: an index takes longer than any of those. */
+  async sql(options: Pick<PostgresOptions, "statementTimeout"> = {}) {
+    const sql = await openPostgres({ url: this.#config.POSTGRES_URL, ...options });
     return this.#closing(sql, () => sql.close());
   }
 
@@ -61,13 +61,9 @@ export class NetworkedEngines {
     return this.#closing(reads, () => reads.close());
   }
 
-  /** Both over the same connections. */
-  feedCaches(): Pick<Engines, "feedCache" | "authorCache"> {
-    const client = openRedis(this.#redis(), this.#logger);
-    const feedCache = createRedisFeedCache({ client });
-    const authorCache = createRedisFeedCache({ client, prefix: "author:" });
-    this.#opened.push(() => feedCache.close());
-    return { feedCache, authorCache };
+  feedCaches() {
+    const caches = createRedisFeedCaches({ client: openRedis(this.#redis(), this.#logger) });
+    return this.#closing(caches, () => caches.close());
   }
 
   /** On a connection of its own, so that a large fan-out does not delay it. */

@@ -1,4 +1,11 @@
-import { type Claim, claimSeconds, type FeedCache, type FeedPage, feedWindow } from "./port.ts";
+import {
+  type Claim,
+  claimSeconds,
+  type FeedCache,
+  type FeedCaches,
+  type FeedPage,
+  feedWindow,
+} from "./port.ts";
 import { compareIds, parseId, SortedIds } from "./sorted-ids.ts";
 
 interface Feed {
@@ -104,6 +111,21 @@ export function createMemoryFeedCache(
     }),
     check: () => Promise.resolve(),
     close: settle(() => feeds.clear()),
+  };
+}
+
+/** Every version in this process's memory. */
+export function createMemoryFeedCaches(): FeedCaches {
+  const versions = new Map<number, ReturnType<FeedCaches["at"]>>();
+  return {
+    at: (version) =>
+      versions.getOrInsertComputed(version, () => ({
+        feedCache: createMemoryFeedCache(),
+        authorCache: createMemoryFeedCache(),
+      })),
+    drop: settle((version: number) => void versions.delete(version)),
+    check: () => Promise.resolve(),
+    close: settle(() => versions.clear()),
   };
 }
 

@@ -80,6 +80,23 @@ export interface Claim {
   readonly token: string;
 }
 
+/** The cached lists of one version of the feeds. */
+export interface FeedsOfVersion {
+  /** By reader: their feeds. */
+  readonly feedCache: FeedCache;
+  /** By author: their own posts, for readers who pull. */
+  readonly authorCache: FeedCache;
+}
+
+/** Versions of the feeds stand side by side, each under keys of its own. */
+export interface FeedCaches {
+  at(version: number): FeedsOfVersion;
+  /** Frees what a version holds, at once or in time. */
+  drop(version: number): Promise<void>;
+  check(): Promise<void>;
+  close(): Promise<void>;
+}
+
 /** Ids in one cached feed, at most: what every cache of the product is made with. */
 export const feedWindow = 500;
 /** Seconds within which a claim must be filled. */

@@ -1,4 +1,11 @@
-import { type Claim, claimSeconds, type FeedCache, type FeedPage, feedWindow } from "./port.ts";
+import {
+  type Claim,
+  claimSeconds,
+  type FeedCache,
+  type FeedCaches,
+  type FeedPage,
+  feedWindow,
+} from "./port.ts";
 import { closeRedis, type RedisClient } from "./redis-client.ts";
 import { Histories } from "./redis-histories.ts";
 import { evaluate, RedisNodes } from "./redis-nodes.ts";
@@ -121,6 +128,26 @@ export function createRedisFeedCache(
     },
 
     check: () => nodes.check(patience.read),
+    close: () => closeRedis(client),
+  };
+}
+
+/**
+ * Every version over the same connections. What a dropped one holds is left to its expiry, at most a
+ * week, and to eviction: a scan of every key would cost the readers of the others more.
+ */
+export function createRedisFeedCaches({ client }: { client: RedisClient }): FeedCaches {
+  const versions = new Map<number, ReturnType<FeedCaches["at"]>>();
+  const prefixOf = (version: number) => version === 1 ? "" : `v${version}:`;
+  const at = (version: number) =>
+    versions.getOrInsertComputed(version, () => ({
+      feedCache: createRedisFeedCache({ client, prefix: `${prefixOf(version)}feed:` }),
+      authorCache: createRedisFeedCache({ client, prefix: `${prefixOf(version)}author:` }),
+    }));
+  return {
+    at,
+    drop: () => Promise.resolve(),
+    check: () => at(1).feedCache.check(),
     close: () => closeRedis(client),
   };
 }

@@ -2,15 +2,22 @@ import { unreachable } from "../../domain/decision.ts";
 import { topics } from "../../domain/event.ts";
 import type { DomainEvent } from "../../domain/events.ts";
 import type { CardCache } from "../../infra/card-cache/port.ts";
+import type { LiveSql } from "../runner/live-schemas.ts";
 import type { EffectProjection } from "../runner/projection.ts";
-import { keyOf } from "./keys.ts";
+import { inGeneration, keyOf } from "./keys.ts";
 
 /**
  * Evicts what an event has changed from the caches of the query edges, once the database has the
  * change: whoever loads it again then loads the new. A batch that comes again evicts again, which
  * costs a reading and no more; so a kill between eviction and checkpoint loses nothing.
+ *
+ * Shortly after a switch there may be some who still read, and fill, under the generation before it.
+ * The pointer is read anew for each batch: whoever goes by a later one reads a version that had all
+ * of this batch when it became live. Without `live`, versions never change.
  */
-export function createCards({ cardCache }: { cardCache: CardCache }): EffectProjection {
+export function createCards(
+  { cardCache, live }: { cardCache: CardCache; live?: Pick<LiveSql, "refresh"> },
+): EffectProjection {
   return {
     kind: "effect",
     name: "cards",
@@ -19,7 +26,12 @@ export function createCards({ cardCache }: { cardCache: CardCache }): EffectProj
     after: ["read_model", "manifests"],
     async apply(events) {
       const keys = new Set(events.flatMap(({ event }) => changedBy(event)));
-      if (keys.size > 0) await cardCache.evict([...keys]);
+      if (keys.size === 0) return;
+      const { generation, recent } = await live?.refresh() ?? { generation: 0, recent: 0 };
+      const generations = Array.from({ length: recent + 1 }, (_, back) => generation - back);
+      await cardCache.evict(
+        generations.flatMap((one) => Array.from(keys, (key) => inGeneration(one, key))),
+      );
     },
   };
 }

@@ -20,3 +20,19 @@ export function partsOf(key: string): { readonly kind: string; readonly id: stri
   const colon = key.indexOf(":");
   return { kind: key.slice(0, colon), id: key.slice(colon + 1) };
 }
+
+/**
+ * What is shared by processes is kept under the generation of the projections it was read from: after
+ * a switch nobody finds what was read from the version before. The first one is not written.
+ */
+export function inGeneration(generation: number, key: string): string {
+  return generation === 0 ? key : `${generation}/${key}`;
+}
+
+/** The key alone. */
+export function withoutGeneration(key: string): string {
+  return key.slice(key.indexOf("/") + 1);
+}
+
+/** Evicted when what is live is another version: nothing that is kept is of use any more. */
+export const everything = "everything:";

@@ -10,6 +10,8 @@ export interface Inspected {
   readonly sql: SqlQueries;
   readonly cache: FeedCache;
   readonly authorCache: FeedCache;
+  /** Which version of the feeds these are, when it is not the live one. */
+  readonly feedsVersion?: number;
 }
 
 /** Why a post is, or is not, in a reader's feed. */
@@ -261,13 +263,16 @@ async function inReadModel(sql: SqlQueries, readerId: string, authorId: string, 
 /** Where each partition goes on, for the read model and the feeds. */
 export async function checkpoints(
   sql: SqlQueries,
+  feedsVersion?: number,
 ): Promise<Record<"read_model" | "feeds", Map<string, number>>> {
   const rows = await sql.query<
     { projection: "read_model" | "feeds"; topic: string; partition: number; next_offset: number }
   >(
-    `SELECT projection, topic, partition, next_offset FROM projections.checkpoints
-     JOIN projections.live USING (projection, version)
-     WHERE projection IN ('read_model', 'feeds')`,
+    `SELECT projection, topic, partition, next_offset FROM projections.checkpoints AS c
+     JOIN projections.live AS l USING (projection)
+     WHERE projection IN ('read_model', 'feeds')
+       AND c.version = CASE projection WHEN 'feeds' THEN coalesce($1, l.version) ELSE l.version END`,
+    [feedsVersion ?? null],
   );
   const next = { read_model: new Map<string, number>(), feeds: new Map<string, number>() };
   for (const row of rows) next[row.projection].set(place(row), row.next_offset);

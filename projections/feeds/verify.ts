@@ -44,9 +44,9 @@ export async function verifyFeeds(
   inspected: Inspected,
   { readerIds, repair, onRead, onCompared }: VerifyOptions,
 ): Promise<Verified> {
-  const { sql, cache, authorCache } = inspected;
+  const { sql, cache, authorCache, feedsVersion } = inspected;
   // Before the log is read, and the cache after it: what is taken meanwhile can only be too much.
-  const { feeds: next } = await checkpoints(sql);
+  const { feeds: next } = await checkpoints(sql, feedsVersion);
   const said = await fromLog(inspected, next, onRead);
   const readers = readerIds ?? said.accounts;
   const differences: Difference[] = [];

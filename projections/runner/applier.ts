@@ -37,6 +37,11 @@ export interface ApplierOptions {
   readonly progress: Progress;
   /** Strict: a record that does not fit ends it, with an UnfitRecord. Lenient: it is parked. */
   readonly strict: boolean;
+  /**
+   * Whether a commit waits for the disk, true when left out. What a crash of the server takes of one
+   * that did not, it takes together with its checkpoint.
+   */
+  readonly durable?: boolean;
   /** Called with what was parked, once that has been committed. */
   onParked?(letters: readonly DeadLetter[]): void;
 }
@@ -135,7 +140,9 @@ export class Applier {
     moves: readonly Move[],
     refuse: (letters: readonly DeadLetter[]) => void,
   ): Promise<DeadLetter[]> {
-    return this.#options.sql.transaction(async (transaction) => {
+    const { sql, durable = true } = this.#options;
+    return sql.transaction(async (transaction) => {
+      if (!durable) await transaction.execute("SET LOCAL synchronous_commit = off");
       await moveCheckpoints(transaction, projection, moves);
       const parked = await parkedKeys(
         transaction,

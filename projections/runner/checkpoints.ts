@@ -31,6 +31,20 @@ export async function loadCheckpoints(
   return new Map(rows.map((row) => [placeOf(row), row.next_offset]));
 }
 
+/** The same of the version that is live; empty when none is. */
+export async function loadLiveCheckpoints(
+  sql: SqlQueries,
+  name: string,
+): Promise<Map<string, number>> {
+  const rows = await sql.query<TopicPartition & { next_offset: number }>(
+    `SELECT topic, partition, next_offset
+     FROM projections.checkpoints JOIN projections.live USING (projection, version)
+     WHERE projection = $1`,
+    [name],
+  );
+  return new Map(rows.map((row) => [placeOf(row), row.next_offset]));
+}
+
 /**
  * Moves checkpoints by compare-and-set, all or none. Must come first in the batch's transaction: the
  * row locks it takes hold a second owner back until this one has committed, and then refuse it.

@@ -17,6 +17,7 @@ export async function ensureProjection(
   sql: Sql,
   log: Pick<EventLog, "watermarks">,
   projection: Projection,
+  revision = 1,
 ): Promise<void> {
   const { name, version, topics } = projection;
   await ensureControl(sql);
@@ -30,6 +31,12 @@ export async function ensureProjection(
        SELECT $1, $2, topic, partition, 0 FROM unnest($3::text[], $4::integer[]) AS t (topic, partition)
        ON CONFLICT DO NOTHING`,
       [name, version, partitions.map((p) => p.topic), partitions.map((p) => p.partition)],
+    );
+    await transaction.query(
+      `INSERT INTO projections.versions (projection, version, revision, state)
+       VALUES ($1, $2, $3, 'followed')
+       ON CONFLICT DO NOTHING`,
+      [name, version, revision],
     );
     await transaction.query(
       "INSERT INTO projections.live (projection, version) VALUES ($1, $2) ON CONFLICT DO NOTHING",
@@ -51,7 +58,7 @@ export async function dropProjection(sql: Sql, name: string, version: number): P
       [name, version],
     );
     if (live.length > 0) throw new VersionIsLive(`version ${version} of ${name} is live`);
-    for (const table of ["checkpoints", "dead_letters"]) {
+    for (const table of ["checkpoints", "dead_letters", "versions"]) {
       await transaction.query(
         `DELETE FROM projections.${table} WHERE projection = $1 AND version = $2`,
         [name, version],

@@ -36,8 +36,20 @@ export function atVersions(queries: SqlQueries, versions: Versions): SqlQueries 
   };
 }
 
+/** What is live. Not changed once made. */
+export interface Pointer {
+  readonly versions: Versions;
+  /** Goes up with every switch of any projection: what is cached of them is cached under it. */
+  readonly generation: number;
+  /** Switches so recent that others may still go by the pointer before them. */
+  readonly recent: number;
+}
+
 /** How old, in milliseconds, the pointer may be that a query follows. */
 const pointerAge = 1000;
+
+/** Seconds for which what was live before a switch may still be read, and must be kept up to date. */
+export const switchGrace = 5;
 
 /** SQLSTATEs of a table or schema that is not there: what a pointer to a dropped version leads to. */
 const missing = new Set(["42P01", "3F000"]);
@@ -49,8 +61,10 @@ const missing = new Set(["42P01", "3F000"]);
 export class LiveSql implements SqlQueries {
   readonly #sql: SqlQueries;
   readonly #clock: () => number;
-  #current: { versions: Versions; readAt: number } | undefined;
-  #refreshing: Promise<Versions> | undefined;
+  #current: { pointer: Pointer; readAt: number } | undefined;
+  #refreshing: Promise<Pointer> | undefined;
+  /** Counts what has made readings under way too old to go by. */
+  #invalidations = 0;
 
   constructor(sql: SqlQueries, clock: () => number = () => performance.now()) {
     this.#sql = sql;
@@ -73,37 +87,91 @@ export class LiveSql implements SqlQueries {
     return this.#follow((versions) => this.#sql.copy(versioned(table, versions), columns, rows));
   }
 
-  /** Reads the pointer now. Callers at the same time share one reading. */
-  refresh(): Promise<Versions> {
-    return this.#refreshing ??= this.#read().finally(() => this.#refreshing = undefined);
+  /** The same, but of one projection always this version. */
+  pinned(projection: string, version: number): SqlQueries {
+    const pinned = new WeakMap<Versions, Versions>();
+    const pin = (versions: Versions): Versions => {
+      let result = pinned.get(versions);
+      if (!result) pinned.set(versions, result = new Map(versions).set(projection, version));
+      return result;
+    };
+    return {
+      query: (text, parameters) =>
+        this.#follow((versions) => this.#sql.query(versioned(text, pin(versions)), parameters)),
+      execute: (text) =>
+        this.#follow((versions) => this.#sql.execute(versioned(text, pin(versions)))),
+      copy: (table, columns, rows) =>
+        this.#follow((versions) => this.#sql.copy(versioned(table, pin(versions)), columns, rows)),
+    };
   }
 
-  async #read(): Promise<Versions> {
+  /**
+   * The pointer, at most a second old; when the database cannot tell, the last one it told, since
+   * none can be switched without it.
+   */
+  pointer(): Pointer | Promise<Pointer> {
+    const current = this.#current;
+    if (!current) return this.refresh();
+    if (this.#isFresh(current)) return current.pointer;
+    return this.refresh().catch(() => current.pointer);
+  }
+
+  /** Reads the pointer now. Callers at the same time share one reading. */
+  refresh(): Promise<Pointer> {
+    if (this.#refreshing) return this.#refreshing;
+    const reading = this.#read().finally(() => {
+      if (this.#refreshing === reading) this.#refreshing = undefined;
+    });
+    return this.#refreshing = reading;
+  }
+
+  /** Something has been switched: the next query reads the pointer, whatever reading is under way. */
+  invalidate(): void {
+    this.#invalidations++;
+    this.#refreshing = undefined;
+    if (this.#current) this.#current = { ...this.#current, readAt: -Infinity };
+  }
+
+  #isFresh({ readAt }: { readAt: number }): boolean {
+    return this.#clock() - readAt < pointerAge;
+  }
+
+  async #read(): Promise<Pointer> {
     const readAt = this.#clock();
-    const rows = await this.#sql.query<{ projection: string; version: number }>(
-      "SELECT projection, version FROM projections.live ORDER BY projection",
+    const invalidations = this.#invalidations;
+    const rows = await this.#sql.query<
+      { projection: string; version: number; switches: number; recent: boolean }
+    >(
+      `SELECT projection, version, switches,
+         switched_at > clock_timestamp() - make_interval(secs => $1) AS recent
+       FROM projections.live ORDER BY projection`,
+      [2 * switchGrace],
     );
-    const before = this.#current?.versions;
+    const before = this.#current?.pointer.versions;
     const same = before?.size === rows.length &&
       rows.every(({ projection, version }) => before.get(projection) === version);
     const versions = same
       ? before
       : new Map(rows.map(({ projection, version }) => [projection, version]));
-    this.#current = { versions, readAt };
-    return versions;
+    const pointer = {
+      versions,
+      generation: rows.reduce((sum, { switches }) => sum + switches, 0),
+      recent: rows.filter(({ recent }) => recent).length,
+    };
+    if (invalidations === this.#invalidations) this.#current = { pointer, readAt };
+    return pointer;
   }
 
   async #follow<T>(run: (versions: Versions) => Promise<T>): Promise<T> {
     const current = this.#current;
-    const fresh = current !== undefined && this.#clock() - current.readAt < pointerAge;
-    const versions = fresh ? current.versions : await this.refresh();
+    const { versions } = current && this.#isFresh(current) ? current.pointer : await this.refresh();
     try {
       return await run(versions);
     } catch (error) {
       if (!(error instanceof SqlError) || !missing.has(error.code)) throw error;
       const now = await this.refresh();
-      if (now === versions) throw error;
-      return await run(now);
+      if (now.versions === versions) throw error;
+      return await run(now.versions);
     }
   }
 }

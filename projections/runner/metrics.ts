@@ -2,8 +2,8 @@ import { Counter, Gauge, Histogram } from "prom-client";
 import type { EventLog } from "../../infra/event-log/port.ts";
 import type { SqlQueries } from "../../infra/sql/port.ts";
 import { metrics } from "../../infra/telemetry/metrics.ts";
-import { loadCheckpoints, placeOf } from "./checkpoints.ts";
-import type { Projection } from "./projection.ts";
+import { loadLiveCheckpoints, placeOf } from "./checkpoints.ts";
+import type { Definition } from "./projection.ts";
 
 export const eventsApplied = new Counter({
   name: "shutterlog_projection_events_applied_total",
@@ -31,12 +31,12 @@ export const projectionErrors = new Counter({
 export interface Measured {
   readonly log: Pick<EventLog, "watermarks">;
   readonly sql: SqlQueries;
-  readonly projection: Projection;
+  readonly projection: Pick<Definition, "name" | "topics">;
 }
 
 const measured = new Set<Measured>();
 
-/** Shows a projection's lag and parked keys from now on, until the answer is called. */
+/** Shows the lag and the parked keys of what is live of a projection, until the answer is called. */
 export function measure(projector: Measured): () => void {
   measured.add(projector);
   return () => {
@@ -59,7 +59,7 @@ const lag = new Gauge({
   registers: [metrics],
   collect: () =>
     each(async ({ log, sql, projection }) => {
-      const checkpoints = await loadCheckpoints(sql, projection);
+      const checkpoints = await loadLiveCheckpoints(sql, projection.name);
       const behind = new Map(projection.topics.map((topic) => [topic as string, 0]));
       for (const partition of await log.watermarks(projection.topics)) {
         const next = checkpoints.get(placeOf(partition)) ?? 0;
@@ -78,11 +78,12 @@ const parkedKeyCount = new Gauge({
   labelNames: ["projection"],
   registers: [metrics],
   collect: () =>
-    each(async ({ sql, projection: { name, version } }) => {
+    each(async ({ sql, projection: { name } }) => {
       const [row] = await sql.query<{ keys: number }>(
-        `SELECT count(DISTINCT (topic, key)) AS keys FROM projections.dead_letters
-         WHERE projection = $1 AND version = $2`,
-        [name, version],
+        `SELECT count(DISTINCT (topic, key)) AS keys
+         FROM projections.dead_letters JOIN projections.live USING (projection, version)
+         WHERE projection = $1`,
+        [name],
       );
       parkedKeyCount.set({ projection: name }, row?.keys ?? 0);
     }),

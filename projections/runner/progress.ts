@@ -1,5 +1,6 @@
 import type { Position } from "../../infra/event-log/position.ts";
 import type { SqlQueries } from "../../infra/sql/port.ts";
+import { switchGrace } from "./live-schemas.ts";
 
 /** Milliseconds between two looks at the checkpoints: at first, and at most. */
 const shortestPause = 2;
@@ -35,7 +36,8 @@ export class Progress {
   /**
    * Whether the live version of each projection has passed every place before the time is up. A
    * projection is not waited for on topics it does not take; one that has no live version yet has
-   * passed nothing.
+   * passed nothing. After a switch the version that was live before is waited for too, as long as
+   * somebody may still read it.
    */
   reached(
     position: Position,
@@ -100,14 +102,20 @@ export class Progress {
     const rows = await this.#sql.query<
       { projection: string; topic: string | null; partition: number; next_offset: number }
     >(
-      `SELECT l.projection, c.topic, c.partition, c.next_offset
+      `SELECT l.projection, c.topic, c.partition, min(c.next_offset) AS next_offset
        FROM projections.live AS l
        LEFT JOIN projections.checkpoints AS c
-         ON c.projection = l.projection AND c.version = l.version AND c.topic = ANY ($2)
-       WHERE l.projection = ANY ($1)`,
+         ON c.projection = l.projection AND c.topic = ANY ($2) AND (
+           c.version = l.version OR
+           c.version = l.previous AND
+             l.switched_at > clock_timestamp() - make_interval(secs => $3)
+         )
+       WHERE l.projection = ANY ($1)
+       GROUP BY l.projection, c.topic, c.partition`,
       [
         [...new Set(waiters.flatMap(({ projections }) => projections))],
         [...new Set(waiters.flatMap(({ position }) => position.map(({ topic }) => topic)))],
+        switchGrace,
       ],
     );
     const checkpoints = new Map<string, Map<string, Map<number, number>>>();

@@ -2,6 +2,7 @@ import type { DomainEvent } from "../../domain/events.ts";
 import type { Topic } from "../../domain/event.ts";
 import type { TopicPartition } from "../../infra/event-log/port.ts";
 import type { SqlTransaction } from "../../infra/sql/port.ts";
+import type { Logger } from "../../infra/telemetry/logger.ts";
 
 /** An event and where in the log it lies. */
 export interface Recorded extends TopicPartition {
@@ -12,7 +13,7 @@ export interface Recorded extends TopicPartition {
 interface ProjectionBase {
   /** Also the name of its schema or key prefix, versioned: `read_model` at version 1 fills `read_model_v1`. */
   readonly name: string;
-  /** Goes up with any change of what the projection makes of an event. */
+  /** Which of the versions that stand side by side: 1 is the first, a rebuild fills the next. */
   readonly version: number;
   readonly topics: readonly Topic[];
   /**
@@ -51,3 +52,39 @@ export interface EffectProjection extends ProjectionBase {
 }
 
 export type Projection = TransactionalProjection | EffectProjection;
+
+/** A projection as the code has it, which makes any version of it. */
+export interface Definition {
+  readonly name: string;
+  /**
+   * Goes up with any change of what the projection makes of an event. A version belongs to the
+   * revision that fills it: processes of another release leave it to their own.
+   */
+  readonly revision: number;
+  readonly topics: readonly Topic[];
+  at(version: number): Instance;
+  /** Of an effect projection: brings what one version holds over to a new one, which is empty. */
+  carryOver?(from: number, to: number, told: Told): Promise<void>;
+  /** Of an effect projection: what a version holds that is not what the log says, in a line each. */
+  differences?(version: number, told: Told): Promise<readonly string[]>;
+  /** Frees what a version held outside PostgreSQL. */
+  drop?(version: number): Promise<void>;
+}
+
+export interface Instance {
+  readonly projection: Projection;
+  /** Begins what goes on beside its batches. */
+  start?(logger: Logger): { stop(): Promise<void> };
+}
+
+/** Whoever waits for something long. */
+export interface Told {
+  readonly signal: AbortSignal;
+  onStep(step: { what: string; done: number; of?: number; note?: string }): void;
+}
+
+/** The definition of a projection that needs nothing but its name to make another version. */
+export function define(projection: Projection, revision = 1): Definition {
+  const { name, topics } = projection;
+  return { name, revision, topics, at: (version) => ({ projection: { ...projection, version } }) };
+}

@@ -45,6 +45,8 @@ export async function startProjector(options: ProjectorOptions): Promise<Project
   try {
     for (const projection of projections) {
       stops.push(await consume({ ...options, progress }, projection));
+      const unmeasure = measure({ log, sql, projection });
+      stops.push(() => Promise.resolve(unmeasure()));
     }
   } catch (error) {
     await stop();
@@ -53,8 +55,8 @@ export async function startProjector(options: ProjectorOptions): Promise<Project
   return { stop };
 }
 
-async function consume(
-  options: ProjectorOptions & { progress: Progress },
+export async function consume(
+  options: Omit<ProjectorOptions, "projections"> & { progress: Progress },
   projection: Projection,
 ): Promise<() => Promise<void>> {
   const { log, sql, sealer, progress, group = "projector", maximumBatch } = options;
@@ -84,9 +86,5 @@ async function consume(
     },
     maximumBatch,
   });
-  const unmeasure = measure({ log, sql, projection });
-  return async () => {
-    unmeasure();
-    await consumption.stop();
-  };
+  return () => consumption.stop();
 }

@@ -98,7 +98,7 @@ export class Progress {
 /** Milliseconds between two drawings of a bar. */
 const redrawMs = 50;
 
-/** Columns as wide as their widest cell, two spaces apart; numbers are set to the right. */
+/** Columns as wide as their widest cell, two spaces apart; numbers and their heads to the right. */
 export function table(rows: readonly (readonly (string | number)[])[]): string {
   const widths: number[] = [];
   for (const row of rows) {
@@ -106,10 +106,12 @@ export function table(rows: readonly (readonly (string | number)[])[]): string {
       widths[column] = Math.max(widths[column] ?? 0, String(cell).length);
     });
   }
+  const last = rows.at(-1) ?? [];
   return rows.map((row) =>
     row.map((cell, column) => {
       const width = widths[column] ?? 0;
-      return typeof cell === "number" ? String(cell).padStart(width) : cell.padEnd(width);
+      const right = typeof cell === "number" || typeof last[column] === "number";
+      return right ? String(cell).padStart(width) : cell.padEnd(width);
     }).join("  ").trimEnd()
   ).join("\n");
 }

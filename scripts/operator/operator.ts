@@ -49,19 +49,22 @@ export async function openOperator(): Promise<Operator> {
   };
 }
 
+/** Milliseconds: what a large table's index, or a comparison of two, may take. */
+const statementTimeout = 3_600_000;
+
 async function openNetworked(): Promise<Operator> {
   const config = loadNetworkedConfig();
   const logger = createLogger({ level: "warn", format: "text" });
   const engines = new NetworkedEngines(config, logger);
   try {
-    const [log, sql] = [await engines.log(), await engines.sql()];
-    const { feedCache, authorCache } = engines.feedCaches();
-    await feedCache.check();
+    const log = await engines.log();
+    const sql = await engines.sql({ statementTimeout });
+    const feedCaches = engines.feedCaches();
+    await feedCaches.check();
     return inProcess("on the networked engines", {
       log,
       sql,
-      feedCache,
-      authorCache,
+      feedCaches,
       cardCache: engines.cardCache(),
       store: engines.store(),
       edge: engines.edge(),

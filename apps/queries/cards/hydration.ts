@@ -1,6 +1,7 @@
 import type { CardCache } from "../../../infra/card-cache/port.ts";
 import type { SqlQueries } from "../../../infra/sql/port.ts";
 import type { Logger } from "../../../infra/telemetry/logger.ts";
+import type { LiveSql } from "../../../projections/runner/live-schemas.ts";
 import { likedAmong } from "../../../projections/read-model/reads/likes.ts";
 import { relationsTo } from "../../../projections/read-model/reads/relations.ts";
 import type { Card } from "./card.ts";
@@ -38,8 +39,15 @@ export class Hydration {
   /** Readings under way that no eviction has overtaken: who asks at the same time shares them. */
   readonly #loads = new Map<string, { readonly loading: Loading; readonly cards: Loaded }>();
 
-  constructor(services: { sql: SqlQueries; cardCache: CardCache; logger: Logger }) {
-    this.#near = new NearCache(services.cardCache);
+  constructor(services: {
+    sql: SqlQueries;
+    /** Where `sql` looks which versions are live; without it they never change. */
+    live?: Pick<LiveSql, "pointer" | "invalidate">;
+    cardCache: CardCache;
+    logger: Logger;
+  }) {
+    const onEverything = () => services.live?.invalidate();
+    this.#near = new NearCache(services.cardCache, { onEverything });
     this.#shared = new SharedParts(services);
     this.#database = { get: (part, ids) => part.load(services.sql, ids) };
     this.#sql = services.sql;

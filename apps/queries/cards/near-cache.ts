@@ -1,6 +1,6 @@
 import { LRUCache } from "lru-cache";
 import { type CardCache, type Listening } from "../../../infra/card-cache/port.ts";
-import { keyOf, partsOf } from "../../../projections/cards/keys.ts";
+import { everything, keyOf, partsOf, withoutGeneration } from "../../../projections/cards/keys.ts";
 import type { Card } from "./card.ts";
 import type { Relation } from "./rules.ts";
 
@@ -48,11 +48,19 @@ export class NearCache {
   readonly #loadings = new Set<Loading>();
   readonly #listening: Listening;
   readonly #now: () => number;
+  readonly #onEverything: () => void;
 
   constructor(
     cardCache: Pick<CardCache, "listen">,
-    options: { now?: () => number; cardBytes?: number; viewerBytes?: number } = {},
+    options: {
+      now?: () => number;
+      cardBytes?: number;
+      viewerBytes?: number;
+      /** Called when what is live is another version now. */
+      onEverything?: () => void;
+    } = {},
   ) {
+    this.#onEverything = options.onEverything ?? (() => {});
     this.#now = options.now ?? (() => performance.now());
     this.#cards = new LRUCache({
       maxSize: options.cardBytes ?? maximumCardBytes,
@@ -173,8 +181,13 @@ export class NearCache {
     this.#viewers.set(viewerId, viewer);
   }
 
-  #evict(keys: readonly string[]): void {
-    for (const key of keys) {
+  #evict(evicted: readonly string[]): void {
+    for (const key of new Set(evicted.map(withoutGeneration))) {
+      if (key === everything) {
+        this.#lose();
+        this.#onEverything();
+        continue;
+      }
       for (const { evicted } of this.#loadings) evicted.add(key);
       const { kind, id } = partsOf(key);
       if (kind === "post") this.#cards.delete(id);

@@ -1,7 +1,9 @@
 import type { CardCache, Claim } from "../../../infra/card-cache/port.ts";
 import type { SqlQueries } from "../../../infra/sql/port.ts";
 import type { Logger } from "../../../infra/telemetry/logger.ts";
+import { inGeneration } from "../../../projections/cards/keys.ts";
 import type { Part, Parts } from "./parts.ts";
+import type { LiveSql } from "../../../projections/runner/live-schemas.ts";
 
 /**
  * Reads parts from the cache that all processes share, and those it lacks from the database, with
@@ -10,24 +12,30 @@ import type { Part, Parts } from "./parts.ts";
  */
 export class SharedParts implements Parts {
   readonly #sql: SqlQueries;
+  readonly #live: Pick<LiveSql, "pointer"> | undefined;
   readonly #cache: CardCache;
   readonly #logger: Logger;
   readonly #filling = new Set<Promise<void>>();
 
   /** `sql`: not a replica, which might not have the change yet for which a text was evicted. */
-  constructor({ sql, cardCache, logger }: {
+  constructor({ sql, live, cardCache, logger }: {
     sql: SqlQueries;
+    live?: Pick<LiveSql, "pointer">;
     cardCache: CardCache;
     logger: Logger;
   }) {
     this.#sql = sql;
+    this.#live = live;
     this.#cache = cardCache;
     this.#logger = logger;
   }
 
   async get<Value>(part: Part<Value>, ids: readonly string[]): Promise<ReadonlyMap<string, Value>> {
     if (ids.length === 0) return new Map();
-    const taken = await this.#cache.take(ids.map(part.key)).catch((error) => {
+    // Read before the database is, and never later than what it reads.
+    const { generation } = await this.#live?.pointer() ?? { generation: 0 };
+    const keys = ids.map((id) => inGeneration(generation, part.key(id)));
+    const taken = await this.#cache.take(keys).catch((error) => {
       this.#logger.warn("the card cache cannot be reached", { error });
       return [];
     });

@@ -1,0 +1,204 @@
+import type { TextSealer } from "../../infra/event-log/codec.ts";
+import type { EventLog, LogRecord, TopicPartition } from "../../infra/event-log/port.ts";
+import { type Sql, SqlError, type SqlTransaction } from "../../infra/sql/port.ts";
+import { Applier } from "./applier.ts";
+import { compareVersions, type RowDifference, stillDiffering } from "./compare.ts";
+import { Progress } from "./progress.ts";
+import type { Definition, Projection } from "./projection.ts";
+
+export interface Switching {
+  readonly log: Pick<EventLog, "read">;
+  readonly sql: Sql;
+  readonly sealer: TextSealer;
+}
+
+/** Records were parked in the version that was to become live: it lacks what they say. */
+export class VersionParked extends Error {
+  override readonly name = "VersionParked";
+}
+
+/**
+ * Makes a version live, in one transaction that first brings it as far as the one that has been live
+ * is: whoever was told that the live version had passed a record reads that record's effect from the
+ * next one too. The old one stands still for that moment. With `strict` a version that has parked
+ * anything is refused.
+ *
+ * Resolves to those of the differences that are still there when both stand at the same offsets.
+ * @throws {VersionParked}
+ */
+export function switchLive(
+  { log, sql, sealer }: Switching,
+  definition: Definition,
+  from: number,
+  to: number,
+  { strict, differences }: { strict: boolean; differences: readonly RowDifference[] },
+): Promise<RowDifference[]> {
+  const { name } = definition;
+  return retrying(() =>
+    sql.transaction(async (transaction) => {
+      const checkpoints = await lock(transaction, name, [from, to]);
+      let remaining: RowDifference[] = [];
+      if (definition.at(to).projection.kind === "transactional") {
+        const missing = await missingRecords(log, checkpoints, to, from);
+        await apply(definition.at(to).projection, missing, { log, sealer, transaction, strict });
+        if (differences.length > 0) {
+          const ahead = await missingRecords(log, checkpoints, from, to);
+          await apply(definition.at(from).projection, ahead, {
+            log,
+            sealer,
+            transaction,
+            strict: false,
+          });
+          remaining = await stillDiffering(transaction, name, [from, to], differences);
+        }
+      }
+      if (strict) await refuseParked(transaction, name, to);
+      const switched = await transaction.query(
+        `UPDATE projections.live
+         SET version = $3, previous = $2, switches = switches + 1,
+           switched_at = clock_timestamp(), announced = false
+         WHERE projection = $1 AND version = $2 RETURNING version`,
+        [name, from, to],
+      );
+      if (switched.length !== 1) throw new Error(`${name} v${from} is not live any more`);
+      await transaction.query(
+        "UPDATE projections.versions SET state = 'followed' WHERE projection = $1 AND version = $2",
+        [name, to],
+      );
+      return remaining;
+    })
+  );
+}
+
+/** The differences between two versions that are there when both stand at the same offsets. */
+export async function compareAtRest(
+  { log, sql, sealer }: Switching,
+  definition: Definition,
+  from: number,
+  to: number,
+  told: Parameters<typeof compareVersions>[3],
+): Promise<RowDifference[]> {
+  const { name } = definition;
+  const differences = await compareVersions(sql, name, [from, to], told);
+  if (differences.length === 0) return [];
+  return await retrying(() =>
+    sql.transaction(async (transaction) => {
+      const checkpoints = await lock(transaction, name, [from, to]);
+      for (const [behind, ahead] of [[to, from], [from, to]] as const) {
+        const missing = await missingRecords(log, checkpoints, behind, ahead);
+        const options = { log, sealer, transaction, strict: false };
+        await apply(definition.at(behind).projection, missing, options);
+      }
+      return await stillDiffering(transaction, name, [from, to], differences);
+    })
+  );
+}
+
+interface Checkpoint extends TopicPartition {
+  readonly version: number;
+  readonly next_offset: number;
+}
+
+/** Nobody moves these until the transaction ends. */
+async function lock(
+  transaction: SqlTransaction,
+  name: string,
+  versions: readonly number[],
+): Promise<Checkpoint[]> {
+  return await transaction.query<Checkpoint>(
+    `SELECT version, topic, partition, next_offset FROM projections.checkpoints
+     WHERE projection = $1 AND version = ANY ($2::integer[])
+     ORDER BY version, topic, partition FOR UPDATE`,
+    [name, versions],
+  );
+}
+
+/** What one version has passed and another has not. */
+async function missingRecords(
+  log: Pick<EventLog, "read">,
+  checkpoints: readonly Checkpoint[],
+  behind: number,
+  ahead: number,
+): Promise<LogRecord[]> {
+  const missing: LogRecord[] = [];
+  for (const { version, topic, partition, next_offset: end } of checkpoints) {
+    if (version !== ahead) continue;
+    const from = checkpoints.find((other) =>
+      other.version === behind && other.topic === topic && other.partition === partition
+    )?.next_offset ?? 0;
+    if (from >= end) {
+      continue;
+    }
+    reading: for await (const batch of log.read({ topic, partition }, from)) {
+      for (const record of batch) {
+        if (record.offset >= end) {
+          break reading;
+        }
+        missing.push(record);
+      }
+    }
+  }
+  return missing;
+}
+
+async function apply(
+  projection: Projection,
+  records: readonly LogRecord[],
+  { log, sealer, transaction, strict }: Pick<Switching, "log" | "sealer"> & {
+    transaction: SqlTransaction;
+    strict: boolean;
+  },
+): Promise<void> {
+  if (records.length === 0) return;
+  const within: Sql = {
+    ...forwarding(transaction),
+    transaction: (work) => work(transaction),
+    close: () => Promise.resolve(),
+  };
+  const progress = new Progress(within);
+  const applier = new Applier({ log, sql: within, projection, sealer, progress, strict });
+  await applier.startAt(records);
+  await applier.take(records, new AbortController().signal);
+}
+
+function forwarding(queries: SqlTransaction): SqlTransaction {
+  return {
+    query: (text, parameters) => queries.query(text, parameters),
+    execute: (text) => queries.execute(text),
+    copy: (table, columns, rows) => queries.copy(table, columns, rows),
+  };
+}
+
+async function refuseParked(
+  transaction: SqlTransaction,
+  name: string,
+  version: number,
+): Promise<void> {
+  const [first] = await transaction.query<
+    TopicPartition & { record_offset: number; key: string; category: string; message: string }
+  >(
+    `SELECT topic, partition, record_offset, key, category, message FROM projections.dead_letters
+     WHERE projection = $1 AND version = $2 AND category <> 'behind' ORDER BY parked_at LIMIT 1`,
+    [name, version],
+  );
+  if (!first) return;
+  const { topic, partition, record_offset, key, category, message } = first;
+  throw new VersionParked(
+    `${name} v${version} cannot apply ${topic}/${partition} at offset ${record_offset} ` +
+      `(key ${key}): ${category}: ${message}`,
+  );
+}
+
+/** A batch and the switch may each hold a checkpoint that the other waits for; one is then told off. */
+const deadlock = "40P01";
+
+async function retrying<T>(attempt: () => Promise<T>): Promise<T> {
+  for (let attempts = 1;; attempts++) {
+    try {
+      return await attempt();
+    } catch (error) {
+      const again = error instanceof SqlError && error.code === deadlock && attempts < 20;
+      if (!again) throw error;
+    }
+  }
+}
