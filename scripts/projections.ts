@@ -134,9 +134,10 @@ function rebuilt(outcome: Output<"projections.rebuild">, { json }: Options): num
     const { projection, version, previous, resumed, records, seconds, dropped } = outcome;
     const rate = Math.round(records / Math.max(seconds, 0.001));
     console.log(
-      `${projection} v${version} is live: ${records} records in ${
-        seconds.toFixed(1)
-      } s (${rate}/s)` +
+      `${projection} v${version} is live` +
+        (records > 0
+          ? `, filled in ${seconds.toFixed(1)} s with ${records} records (${rate}/s)`
+          : "") +
         `${resumed ? ", gone on with" : ""}; v${previous} is kept` +
         (dropped.length > 0 ? `, ${dropped.map((one) => `v${one}`).join(", ")} dropped` : ""),
     );
@@ -150,7 +151,7 @@ function rebuilt(outcome: Output<"projections.rebuild">, { json }: Options): num
 function verified(outcome: Output<"projections.verify">, { json }: Options): number {
   if (json) console.log(JSON.stringify(outcome));
   else {
-    console.log(`${outcome.projection} v${outcome.version} was recomputed from the log`);
+    console.log(`${outcome.projection} v${outcome.version} was compared with the log`);
     show(outcome.differences, "it has otherwise than the log says");
   }
   return outcome.differences.count > 0 ? 1 : 0;
