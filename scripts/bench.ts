@@ -2,6 +2,7 @@
 const benches: Readonly<Record<string, string>> = {
   "fan-out": "a post to 200,000 followers, pushed and pulled",
   feeds: "reads of feeds and posts, signed uploads and fan-out, each beside its limit",
+  rebuild: "the read model made anew, beside reading the log and beside COPY",
   formats: "image formats on photographs of yours",
 };
 

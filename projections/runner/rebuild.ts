@@ -10,7 +10,7 @@ import { fill, type Filling, fillUntilNear } from "./fill.ts";
 import { switchGrace } from "./live-schemas.ts";
 import type { Definition, Told } from "./projection.ts";
 import { announceSwitches } from "./supervisor.ts";
-import { compareAtRest, switchLive } from "./switch.ts";
+import { compareAtRest, switchLive, TooFarBehind } from "./switch.ts";
 import { dropOlder, follow, hold, openNext, versionsOf } from "./versions.ts";
 
 export interface RebuildServices {
@@ -94,10 +94,15 @@ export async function rebuild(
     const lines = await definition.differences?.(version, told);
 
     // From here on it cannot be called off.
-    const remaining = await switchLive(services, definition, live.version, version, {
-      strict: true,
-      differences: rows,
-    });
+    const remaining = await onceNear(
+      filling,
+      told,
+      () =>
+        switchLive(services, definition, live.version, version, {
+          strict: true,
+          differences: rows,
+        }),
+    );
     await announceSwitches(sql, services.announce);
     await handOver(filling, told);
     return {
@@ -152,7 +157,13 @@ export async function verify(
     const filling = { ...services, projection: definition.at(version).projection };
     await fillNext(definition, version, resumed, filling, told);
     return found(
-      rowSummary(await compareAtRest(services, definition, live.version, version, told)),
+      rowSummary(
+        await onceNear(
+          filling,
+          told,
+          () => compareAtRest(services, definition, live.version, version, told),
+        ),
+      ),
     );
   } finally {
     await held.release();
@@ -189,15 +200,32 @@ export async function rollBack(
     // Lenient, as it was when it was live: it may have parked what no release could read.
     const filling = { ...services, projection, strict: false };
     const records = await fillUntilNear(filling, told);
-    await switchLive(services, definition, live.version, kept.version, {
-      strict: false,
-      differences: [],
-    });
+    await onceNear(
+      filling,
+      told,
+      () =>
+        switchLive(services, definition, live.version, kept.version, {
+          strict: false,
+          differences: [],
+        }),
+    );
     await announceSwitches(sql, services.announce);
     await handOver(filling, told);
     return { projection: name, version: kept.version, previous: live.version, records };
   } finally {
     await held.release();
+  }
+}
+
+/** What cannot be done while a version is far behind. */
+async function onceNear<T>(filling: Filling, told: Told, work: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!(error instanceof TooFarBehind)) throw error;
+      await fillUntilNear(filling, told);
+    }
   }
 }
 
@@ -227,7 +255,7 @@ async function fillNext(
     version,
     (done, of) => told.onStep({ what: "indexing", done, of }),
   );
-  await sql.execute(analyses(name, version));
+  if (projection.kind === "transactional") await sql.execute(analyses(name, version));
   await follow(sql, name, version);
   return records + await fillUntilNear(filling, told);
 }

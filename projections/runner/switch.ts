@@ -17,14 +17,23 @@ export class VersionParked extends Error {
   override readonly name = "VersionParked";
 }
 
+/** Records that a switch brings a version forward by, at most, while the other stands still. */
+const mostInSwitch = 2_000;
+
+/** The version lacks more than a switch may bring it forward by: it is to catch up first. */
+export class TooFarBehind extends Error {
+  override readonly name = "TooFarBehind";
+}
+
 /**
  * Makes a version live, in one transaction that first brings it as far as the one that has been live
  * is: whoever was told that the live version had passed a record reads that record's effect from the
  * next one too. The old one stands still for that moment. With `strict` a version that has parked
  * anything is refused.
  *
- * Resolves to those of the differences that are still there when both stand at the same offsets.
- * @throws {VersionParked}
+ * Resolves to those of the differences that are still there when both stand at the same offsets,
+ * or as near as that when the old one lags far behind.
+ * @throws {VersionParked} @throws {TooFarBehind}
  */
 export function switchLive(
   { log, sql, sealer }: Switching,
@@ -39,10 +48,12 @@ export function switchLive(
       const checkpoints = await lock(transaction, name, [from, to]);
       let remaining: RowDifference[] = [];
       if (definition.at(to).projection.kind === "transactional") {
+        if (lagOf(checkpoints, to, from) > mostInSwitch) throw new TooFarBehind(name);
         const missing = await missingRecords(log, checkpoints, to, from);
         await apply(definition.at(to).projection, missing, { log, sealer, transaction, strict });
         if (differences.length > 0) {
-          const ahead = await missingRecords(log, checkpoints, from, to);
+          const near = lagOf(checkpoints, from, to) <= mostInSwitch;
+          const ahead = near ? await missingRecords(log, checkpoints, from, to) : [];
           await apply(definition.at(from).projection, ahead, {
             log,
             sealer,
@@ -85,6 +96,7 @@ export async function compareAtRest(
     sql.transaction(async (transaction) => {
       const checkpoints = await lock(transaction, name, [from, to]);
       for (const [behind, ahead] of [[to, from], [from, to]] as const) {
+        if (lagOf(checkpoints, behind, ahead) > mostInSwitch) throw new TooFarBehind(name);
         const missing = await missingRecords(log, checkpoints, behind, ahead);
         const options = { log, sealer, transaction, strict: false };
         await apply(definition.at(behind).projection, missing, options);
@@ -113,7 +125,21 @@ async function lock(
   );
 }
 
-/** What one version has passed and another has not. */
+/** By partition, what one version has passed and another has not. */
+function gaps(checkpoints: readonly Checkpoint[], behind: number, ahead: number) {
+  return checkpoints.filter(({ version }) => version === ahead).map((one) => {
+    const { topic, partition, next_offset: end } = one;
+    const other = checkpoints.find((two) =>
+      two.version === behind && two.topic === topic && two.partition === partition
+    );
+    return { topic, partition, from: other?.next_offset ?? 0, end };
+  }).filter(({ from, end }) => from < end);
+}
+
+function lagOf(checkpoints: readonly Checkpoint[], behind: number, ahead: number): number {
+  return gaps(checkpoints, behind, ahead).reduce((sum, { from, end }) => sum + end - from, 0);
+}
+
 async function missingRecords(
   log: Pick<EventLog, "read">,
   checkpoints: readonly Checkpoint[],
@@ -121,14 +147,7 @@ async function missingRecords(
   ahead: number,
 ): Promise<LogRecord[]> {
   const missing: LogRecord[] = [];
-  for (const { version, topic, partition, next_offset: end } of checkpoints) {
-    if (version !== ahead) continue;
-    const from = checkpoints.find((other) =>
-      other.version === behind && other.topic === topic && other.partition === partition
-    )?.next_offset ?? 0;
-    if (from >= end) {
-      continue;
-    }
+  for (const { topic, partition, from, end } of gaps(checkpoints, behind, ahead)) {
     reading: for await (const batch of log.read({ topic, partition }, from)) {
       for (const record of batch) {
         if (record.offset >= end) {
