@@ -38,7 +38,10 @@ export async function tracedAppend(
       "shutterlog.event.type": [...new Set(together.map(typeOf))].join(","),
       ...(together.length === 1 && { "messaging.kafka.message.key": first.key }),
     };
-    spans.set(place, begin({ name: `append ${first.topic}`, kind: "producer", attributes, parent }));
+    spans.set(
+      place,
+      begin({ name: `append ${first.topic}`, kind: "producer", attributes, parent }),
+    );
   }
   const carrying = records.map((record): NewRecord => {
     const own = spans.get(placeOf(record))?.traceparent;

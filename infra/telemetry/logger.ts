@@ -22,7 +22,8 @@ export function createLogger(options: { level: Level; format: "json" | "text" })
     const at = (level: Level) =>
       levels.indexOf(level) < threshold
         ? () => {}
-        : (message: string, fields?: Fields) => write(level, message, { ...bound, ...fields, ...traceFields() });
+        : (message: string, fields?: Fields) =>
+          write(level, message, { ...bound, ...fields, ...traceFields() });
     return {
       debug: at("debug"),
       info: at("info"),

@@ -74,7 +74,9 @@ export class OtlpReceiver implements AsyncDisposable {
   #take(text: string): void {
     this.sent += text;
     const { resourceSpans } = exported.parse(JSON.parse(text));
-    const spans = resourceSpans.flatMap(({ scopeSpans }) => scopeSpans).flatMap(({ spans }) => spans);
+    const spans = resourceSpans.flatMap(({ scopeSpans }) => scopeSpans).flatMap(({ spans }) =>
+      spans
+    );
     for (const { attributes, ...span } of spans) {
       const plain = attributes.map(({ key, value }) => [key, Object.values(value)[0]] as const);
       this.spans.push({ ...span, attributes: Object.fromEntries(plain) });

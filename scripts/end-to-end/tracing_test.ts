@@ -66,7 +66,8 @@ Deno.test("tracing: one trace shows a request, its append and what each reader o
       const { traceId } = ada;
       await settled(
         traceId,
-        (spans) => handled(spans, "AccountRegistered").length >= 3 &&
+        (spans) =>
+          handled(spans, "AccountRegistered").length >= 3 &&
           named(spans, "POST /v1/accounts").length === 1,
       );
       const spans = receiver.ofTrace(traceId);
@@ -90,7 +91,8 @@ Deno.test("tracing: one trace shows a request, its append and what each reader o
       const complete = "POST /v1/media/:mediaId/complete";
       await settled(
         traceId,
-        (spans) => handled(spans, "VariantsReady").includes(groups.manifests) &&
+        (spans) =>
+          handled(spans, "VariantsReady").includes(groups.manifests) &&
           handled(spans, "MediaUploaded").includes(groups.imageWorker) &&
           named(spans, complete).length === 1,
       );
@@ -110,7 +112,8 @@ Deno.test("tracing: one trace shows a request, its append and what each reader o
       const expected = [groups.cards, groups.feeds, groups.readModel];
       await settled(
         traceId,
-        (spans) => expected.every((group) => handled(spans, "PostCreated").includes(group)) &&
+        (spans) =>
+          expected.every((group) => handled(spans, "PostCreated").includes(group)) &&
           named(spans, "POST /v1/posts").length === 1,
       );
       const spans = receiver.ofTrace(traceId);
@@ -144,7 +147,13 @@ Deno.test("tracing: one trace shows a request, its append and what each reader o
     await t.step("no personal text, no token and no password leaves in a span", () => {
       const { accessToken = "", refreshToken = "" } = ada.session ?? {};
       for (
-        const secret of ["A secret caption", "Ada of the traces", password, accessToken, refreshToken]
+        const secret of [
+          "A secret caption",
+          "Ada of the traces",
+          password,
+          accessToken,
+          refreshToken,
+        ]
       ) {
         assert.ok(secret.length > 0);
         assert.ok(!receiver.sent.includes(secret), "nothing that is written is sent along");
