@@ -1,4 +1,5 @@
-import { Counter, Histogram } from "prom-client";
+import { Counter, Gauge, Histogram } from "prom-client";
+import type { LogRecord } from "../../infra/event-log/port.ts";
 import { metrics } from "../../infra/telemetry/metrics.ts";
 
 /**
@@ -35,3 +36,28 @@ export const variantsSeconds = new Histogram({
   buckets: [0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 600, 3600],
   registers: [metrics],
 });
+
+const inHand = new Set<readonly LogRecord[]>();
+
+new Gauge({
+  name: "shutterlog_image_waiting_seconds",
+  help: "Age of the oldest upload among those this process has in hand, 0 when it has none.",
+  registers: [metrics],
+  collect() {
+    const oldest = Math.min(...[...inHand].flat().map(({ timestamp }) => timestamp));
+    this.set(Number.isFinite(oldest) ? Math.max(0, Date.now() - oldest) / 1000 : 0);
+  },
+});
+
+/** Uploads wait from their append until the batch they came in is done. */
+export async function whileInHand(
+  uploads: readonly LogRecord[],
+  work: () => Promise<void>,
+): Promise<void> {
+  inHand.add(uploads);
+  try {
+    await work();
+  } finally {
+    inHand.delete(uploads);
+  }
+}

@@ -10,7 +10,7 @@ import type { Logger } from "../../infra/telemetry/logger.ts";
 import { noteFailure } from "../../infra/telemetry/tracing.ts";
 import { inParallel } from "../in-parallel.ts";
 import { makeVariants, type Uploaded } from "./medium.ts";
-import { attempts, attemptSeconds, variantsSeconds } from "./metrics.ts";
+import { attempts, attemptSeconds, variantsSeconds, whileInHand } from "./metrics.ts";
 import {
   afterFailure,
   attemptAt,
@@ -63,7 +63,10 @@ export async function startImageWorker(options: ImageWorkerOptions): Promise<Ima
     topics: [mediaTopic],
     maximumBatch,
     handle: (records, signal) =>
-      inParallel(records, concurrency, signal, (record) => attempt(record, options)),
+      whileInHand(
+        records.filter(isUpload),
+        () => inParallel(records, concurrency, signal, (record) => attempt(record, options)),
+      ),
     onError,
   });
   const retries = await log.consume({
@@ -124,6 +127,11 @@ async function attemptUpload(
   } finally {
     stopTimer();
   }
+}
+
+/** By its header: whether it can be read is found out when its turn comes. */
+function isUpload({ headers }: LogRecord): boolean {
+  return headers.ce_type?.includes(".MediaUploaded.") ?? false;
 }
 
 /** Undefined for events of other types, and for records that cannot be read: dead letters. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { ShutterlogClient } from "../client/client.ts";
 import { drawPhoto } from "../photos/photo.ts";
-import { OtlpReceiver, type Span } from "./otlp-receiver.ts";
+import { OtlpReceiver, type Span } from "../../infra/telemetry/testing/otlp-receiver.ts";
 import { withServer } from "./server.ts";
 import { until } from "./until.ts";
 

@@ -6,8 +6,8 @@ export interface Span {
   readonly spanId: string;
   readonly parentSpanId: string;
   readonly name: string;
-  /** 2 server, 3 client, 4 producer, 5 consumer; Deno counts from 0 for some. */
-  readonly kind: number;
+  /** 0 when nothing was said of it, 2 when it failed. */
+  readonly status: number;
   readonly attributes: Readonly<Record<string, unknown>>;
 }
 
@@ -24,7 +24,7 @@ const exported = z.object({
         spanId: z.string(),
         parentSpanId: z.string(),
         name: z.string(),
-        kind: z.number(),
+        status: z.object({ code: z.number() }),
         attributes: z.array(attribute),
       })),
     })),
@@ -77,9 +77,9 @@ export class OtlpReceiver implements AsyncDisposable {
     const spans = resourceSpans.flatMap(({ scopeSpans }) => scopeSpans).flatMap(({ spans }) =>
       spans
     );
-    for (const { attributes, ...span } of spans) {
+    for (const { attributes, status, ...span } of spans) {
       const plain = attributes.map(({ key, value }) => [key, Object.values(value)[0]] as const);
-      this.spans.push({ ...span, attributes: Object.fromEntries(plain) });
+      this.spans.push({ ...span, status: status.code, attributes: Object.fromEntries(plain) });
     }
   }
 }
