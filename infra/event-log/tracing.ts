@@ -1,4 +1,4 @@
-import { begin, isSampled, traceparent, tracing, type Work } from "../telemetry/tracing.ts";
+import { apart, begin, isSampled, traceparent, tracing, type Work } from "../telemetry/tracing.ts";
 import type { Appended, LogRecord, NewRecord } from "./port.ts";
 
 /**
@@ -84,7 +84,7 @@ export async function tracedBatch(
   try {
     // What runs for several traces belongs to none of them.
     const [only] = records.length === 1 ? spans : [];
-    await (only ? only.run(handle) : handle());
+    await (only ? only.run(handle) : apart(handle));
     for (const span of spans) span.end();
   } catch (error) {
     for (const span of spans) span.end(error);

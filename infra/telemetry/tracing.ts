@@ -85,6 +85,11 @@ export async function inSpan<T>(options: SpanOptions, work: () => Promise<T>): P
   }
 }
 
+/** Runs what a request has set off but is no part of, and may outlast it. */
+export function apart<T>(work: () => T): T {
+  return tracing ? context.with(ROOT_CONTEXT, work) : work();
+}
+
 /** The W3C `traceparent` of the work this is called in (https://www.w3.org/TR/trace-context/). */
 export function traceparent(): string | undefined {
   if (!tracing) return undefined;
@@ -109,8 +114,9 @@ export function traceFields(): { trace_id: string; span_id: string } | undefined
 export function nameRequest(method: string, route: string): void {
   if (!tracing) return;
   const span = trace.getActiveSpan();
-  span?.updateName(`${method} ${route}`);
-  span?.setAttribute("http.route", route);
+  if (!span?.isRecording()) return;
+  span.updateName(`${method} ${route}`);
+  span.setAttribute("http.route", route);
 }
 
 /** The work this is called in has failed, although it does not throw. */
