@@ -17,8 +17,9 @@ interface Query {
   readonly expr: string;
 }
 
-/** Every query of the dashboard. */
-const queries: readonly Query[] = JSON.parse(text("grafana/dashboards/shutterlog.json")).panels
+const dashboard = JSON.parse(text("grafana/dashboards/shutterlog.json"));
+/** Every query of its panels. */
+const queries: readonly Query[] = dashboard.panels
   .flatMap(({ title, targets = [] }: { title: string; targets?: { expr: string }[] }) =>
     targets.map(({ expr }) => ({ title, expr }))
   );
@@ -59,7 +60,9 @@ Deno.test("metrics: what dashboard and rules name is what a process shows", asyn
     const registered = new Set(
       [...shown.matchAll(/^# TYPE (\S+) /gm)].map(([, name = ""]) => name),
     );
-    const named = [...queries, ...rules].flatMap(({ expr }) => metricsIn(expr));
+    const named = [...queries, ...dashboard.annotations.list, ...rules].flatMap(({ expr }) =>
+      metricsIn(expr)
+    );
     assert.ok(named.length > 30, `${named.length} are named`);
     for (const name of new Set(named)) assert.ok(registered.has(name), `${name} is registered`);
     for (const [, name = ""] of text("rules_test.yml").matchAll(/series: (\w+)/g)) {
