@@ -83,6 +83,7 @@ Deno.test("tracing: one trace shows a request, its append and what each reader o
         contentType: photo.contentType,
         byteLength: photo.bytes.length,
       });
+      const signing = ada.traceId;
       await ada.put(signed, photo.bytes);
       await ada.complete(signed.mediaId);
       mediaId = signed.mediaId;
@@ -104,6 +105,10 @@ Deno.test("tracing: one trace shows a request, its append and what each reader o
         ["MediaUploaded", "VariantsReady"],
       );
       assertConnected(spans, request);
+      const [signature] = named(receiver.ofTrace(signing), "POST /v1/media");
+      assert.ok(signature);
+      assert.equal(named(receiver.ofTrace(signing), "append signed-uploads").length, 1);
+      assertConnected(receiver.ofTrace(signing), signature);
     });
 
     await t.step("a post, in the read model and in feeds", async () => {
