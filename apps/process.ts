@@ -1,5 +1,6 @@
 import { type CommonConfig, InvalidConfiguration } from "../infra/config/config.ts";
 import { createLogger, type Logger } from "../infra/telemetry/logger.ts";
+import "../infra/telemetry/process.ts";
 import type { Stoppable } from "./stoppable.ts";
 
 /**

@@ -42,7 +42,7 @@ if (withServers) {
   // Loaded when needed: a run of a few files is to begin at once.
   const { kinds, missingFor } = await import("./stack/available.ts");
   const { startForTests } = await import("./stack/for-tests.ts");
-  leftOut = await missingFor([...kinds, "tests"]);
+  leftOut = await missingFor([...kinds, "tests", "monitoring"]);
   const begun = performance.now();
   console.log("starting Kafka, PostgreSQL, Redis and an S3 server for the tests");
   try {

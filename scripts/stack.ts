@@ -30,7 +30,7 @@ or with Docker at hand, use compose.yaml, which has the same servers.
   --json                  status for programs: servers and env
   --purge                 with down: leaves no file behind either
   --follow                with logs: goes on as they grow
-  --for-tests             with install: what the tests need besides, kcat and Chromium
+  --for-tests             with install: what the tests need besides: kcat, Chromium, Prometheus
   --help                  shows this
 
 Kafka 9092 9094 9096, PostgreSQL 5442 and its replica 5443, Redis Cluster 7001 to 7006, single Redis
@@ -200,7 +200,7 @@ async function install(): Promise<void> {
   const wanted = wantedKinds() ?? kinds;
   const packages = await missingPackages([
     ...wanted,
-    ...(values["for-tests"] ? ["tests" as const] : []),
+    ...(values["for-tests"] ? ["tests", "monitoring"] as const : []),
   ]);
   if (packages.length > 0) {
     const line = aptLine(packages);

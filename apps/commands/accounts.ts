@@ -9,6 +9,7 @@ import { anyProblem } from "../../infra/http/problem-schema.ts";
 import { account } from "../queries/schemas.ts";
 import { password } from "../../infra/identity/passwords.ts";
 import { sealWith } from "../../infra/identity/sealing.ts";
+import { traceparent } from "../../infra/telemetry/tracing.ts";
 import { mediumById } from "../../projections/read-model/reads/media.ts";
 import { accountAnswerOf, accountAsKnown } from "./account-answer.ts";
 import { accepted, anonymous, append, contextOf, signedIn } from "./command.ts";
@@ -77,7 +78,7 @@ export function mountAccounts(app: OpenAPIHono<HttpEnv>, services: CommandServic
           accountId,
           handle,
           passwordHash,
-          record: (key) => encodeEvent(event, sealWith(key, accountId)),
+          record: (key) => encodeEvent(event, sealWith(key, accountId), traceparent()),
         });
         if (outcome === "handle-taken") throw taken();
         const caused = { topic: "accounts", key: accountId, eventId: event.id };
@@ -139,7 +140,7 @@ export function mountAccounts(app: OpenAPIHono<HttpEnv>, services: CommandServic
       contextOf(services),
     ));
     for (const event of events) {
-      await identity.close(accountId, await encodeEvent(event, sealer));
+      await identity.close(accountId, await encodeEvent(event, sealer, traceparent()));
       sealer.forget(accountId);
       await sessions.revoke(sessionId);
       const caused = { topic: "accounts", key: accountId, eventId: event.id };

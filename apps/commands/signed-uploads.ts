@@ -1,5 +1,7 @@
 import { originalKey } from "../../domain/media.ts";
-import type { EventLog } from "../../infra/event-log/port.ts";
+import type { EventLog, Headers } from "../../infra/event-log/port.ts";
+import { traceHeader } from "../../infra/event-log/tracing.ts";
+import { apart, traceparent } from "../../infra/telemetry/tracing.ts";
 
 /** Seconds within which an upload must begin. */
 export const uploadLifetime = 15 * 60;
@@ -17,6 +19,7 @@ const maximumUploads = 200;
 interface Signed extends PromiseWithResolvers<void> {
   readonly mediaId: string;
   readonly key: string;
+  readonly traceparent?: string;
 }
 
 /**
@@ -38,10 +41,11 @@ export class SignedUploads {
     const signed = {
       mediaId,
       key: originalKey(ownerId, mediaId),
+      traceparent: traceparent(),
       ...Promise.withResolvers<void>(),
     };
     this.#waiting.push(signed);
-    if (!this.#appending) this.#appendAll();
+    if (!this.#appending) apart(() => this.#appendAll());
     return signed.promise;
   }
 
@@ -52,8 +56,12 @@ export class SignedUploads {
       const [first] = together;
       if (!first) break;
       const value = together.map(({ key }) => key).join("\n");
+      // Of the traces of all that share it, it is in the first.
+      const headers: Headers = first.traceparent === undefined
+        ? {}
+        : { [traceHeader]: first.traceparent };
       try {
-        await this.#log.append([{ topic: signedUploads, key: first.mediaId, value, headers: {} }]);
+        await this.#log.append([{ topic: signedUploads, key: first.mediaId, value, headers }]);
         for (const { resolve } of together) resolve();
       } catch (error) {
         for (const { reject } of together) reject(error);

@@ -16,6 +16,7 @@ import {
   Unprocessable,
 } from "../../infra/images/port.ts";
 import type { ObjectStore } from "../../infra/object-store/port.ts";
+import { inSpan } from "../../infra/telemetry/tracing.ts";
 
 const cacheControl = "public, max-age=31536000, immutable";
 
@@ -46,7 +47,8 @@ export async function makeVariants(
   try {
     const original = await fetchOriginal(store, objectKey);
     if (!original) return [];
-    image = await processor.process(original);
+    const resize = { name: "resize", kind: "internal", attributes: {} } as const;
+    image = await inSpan(resize, () => processor.process(original));
   } catch (error) {
     if (!(error instanceof Unprocessable)) throw error;
     const { reason, detail } = error;

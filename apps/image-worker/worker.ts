@@ -3,12 +3,14 @@ import type { DomainEvent } from "../../domain/events.ts";
 import { partitionCount, UnreadableEvent } from "../../domain/event.ts";
 import { decodeEvent, encodeEvent, type TextSealer } from "../../infra/event-log/codec.ts";
 import type { EventLog, LogRecord, NewRecord } from "../../infra/event-log/port.ts";
+import { carriedOn, tracedRecord } from "../../infra/event-log/tracing.ts";
 import type { ImageProcessor } from "../../infra/images/port.ts";
 import { type ObjectStore, StoreUnavailable } from "../../infra/object-store/port.ts";
 import type { Logger } from "../../infra/telemetry/logger.ts";
+import { noteFailure } from "../../infra/telemetry/tracing.ts";
 import { inParallel } from "../in-parallel.ts";
 import { makeVariants, type Uploaded } from "./medium.ts";
-import { attempts, attemptSeconds } from "./metrics.ts";
+import { attempts, attemptSeconds, variantsSeconds, whileInHand } from "./metrics.ts";
 import {
   afterFailure,
   attemptAt,
@@ -61,7 +63,10 @@ export async function startImageWorker(options: ImageWorkerOptions): Promise<Ima
     topics: [mediaTopic],
     maximumBatch,
     handle: (records, signal) =>
-      inParallel(records, concurrency, signal, (record) => attempt(record, options)),
+      whileInHand(
+        records.filter(isUpload),
+        () => inParallel(records, concurrency, signal, (record) => attempt(record, options)),
+      ),
     onError,
   });
   const retries = await log.consume({
@@ -86,9 +91,17 @@ export async function startImageWorker(options: ImageWorkerOptions): Promise<Ima
 }
 
 async function attempt(record: LogRecord, options: ImageWorkerOptions): Promise<void> {
-  const { log, store, logger } = options;
   const upload = await readUpload(record, options);
   if (!upload) return;
+  await tracedRecord("image-worker", record, () => attemptUpload(upload, record, options));
+}
+
+async function attemptUpload(
+  upload: Uploaded,
+  record: LogRecord,
+  options: ImageWorkerOptions,
+): Promise<void> {
+  const { log, store, logger } = options;
   const fields = { mediaId: upload.data.mediaId, attempt: attemptAt(record) };
   const stopTimer = attemptSeconds.startTimer();
   try {
@@ -100,16 +113,25 @@ async function attempt(record: LogRecord, options: ImageWorkerOptions): Promise<
     const [event] = events;
     const outcome = !event ? "gone" : event.type === "MediaRejected" ? "rejected" : "processed";
     attempts.inc({ outcome });
+    if (outcome === "processed") {
+      variantsSeconds.observe((options.now().getTime() - Date.parse(upload.time)) / 1000);
+    }
     logger.info(`medium ${outcome}`, {
       ...fields,
       ...(event?.type === "MediaRejected" && { reason: event.data.reason }),
     });
   } catch (error) {
     if (error instanceof StoreUnavailable && !await answers(store)) throw error;
+    noteFailure(error);
     await move(afterFailure(record, error, options.now()), error, options, fields);
   } finally {
     stopTimer();
   }
+}
+
+/** By its header: whether it can be read is found out when its turn comes. */
+function isUpload({ headers }: LogRecord): boolean {
+  return headers.ce_type?.includes(".MediaUploaded.") ?? false;
 }
 
 /** Undefined for events of other types, and for records that cannot be read: dead letters. */
@@ -141,8 +163,7 @@ async function move(
 }
 
 function encoded(events: readonly DomainEvent[], cause: LogRecord): Promise<NewRecord[]> {
-  const traceparent = cause.headers.ce_traceparent;
-  return Promise.all(events.map((event) => encodeEvent(event, noText, traceparent)));
+  return Promise.all(events.map((event) => encodeEvent(event, noText, carriedOn(cause))));
 }
 
 function answers(store: ObjectStore): Promise<boolean> {

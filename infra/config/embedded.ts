@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { createMemoryCardCache } from "../card-cache/memory.ts";
 import { noEdgeCache } from "../edge-cache/none.ts";
+import { observed } from "../event-log/observed.ts";
 import { openSqliteLog } from "../event-log/sqlite.ts";
 import { createMemoryFeedCaches } from "../feed-cache/memory.ts";
 import { RequestDigest } from "../http/request-digest.ts";
@@ -90,7 +91,7 @@ export async function openEmbedded(
     );
     const accessTokens = await AccessTokens.create({ secrets: [serverSecret], issuer });
     return {
-      log,
+      log: observed(log, "sqlite"),
       sql,
       feedCaches,
       cardCache,

@@ -3,6 +3,7 @@ import { createNginxEdge } from "../edge-cache/nginx.ts";
 import { noEdgeCache } from "../edge-cache/none.ts";
 import type { EdgeCache } from "../edge-cache/port.ts";
 import { openKafkaLog } from "../event-log/kafka.ts";
+import { observed } from "../event-log/observed.ts";
 import { closeRedis, openRedis } from "../feed-cache/redis-client.ts";
 import { createRedisFeedCaches } from "../feed-cache/redis.ts";
 import { createRateLimits, type RateLimits } from "../http/rate-limit.ts";
@@ -45,7 +46,7 @@ export class NetworkedEngines {
       minInsyncReplicas: Math.max(1, replicationFactor - 1),
       logger: this.#logger.with({ engine: "kafka" }),
     });
-    return this.#closing(log, () => log.close());
+    return this.#closing(observed(log, "kafka"), () => log.close());
   }
 
   /** The primary. `options` for what is not a request's: an index takes longer than any of those. */

@@ -13,6 +13,9 @@ export const versions = {
   redis: { version: "7.0", image: "redis:7.0-bookworm" },
   versitygw: { version: "1.7.0", image: "versity/versitygw:v1.7.0" },
   nginx: { version: "1.22", image: "nginx:1.22" },
+  prometheus: { version: "2.42", image: "prom/prometheus:v2.42.0" },
+  grafana: { version: "11.6.0", image: "grafana/grafana:11.6.0" },
+  jaeger: { version: "2.5.0", image: "jaegertracing/jaeger:2.5.0" },
 } as const;
 
 /**
@@ -35,6 +38,14 @@ export const ports = {
   /** Where the gateway looks for the roles that `deno task commands` and `queries` run. */
   commands: [8101, 8102],
   queries: [8201, 8202],
+} as const;
+
+/** Of what watches the stack, in Docker alone. 9090 is taken where Debian's Prometheus is installed. */
+export const watchingPorts = {
+  prometheus: 9190,
+  grafana: 3000,
+  jaeger: 16686,
+  otlp: 4318,
 } as const;
 
 /** The same in every environment of development; production sets its own (see .env.example). */

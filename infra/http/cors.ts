@@ -16,6 +16,8 @@ const allowedHeaders = [
   "Content-Type",
   "Idempotency-Key",
   "If-None-Match",
+  "Traceparent",
+  "Tracestate",
   "X-Request-Id",
 ].join(", ");
 const allowedMethods = "GET, HEAD, POST, PUT, PATCH, DELETE";

@@ -2,6 +2,7 @@ import type { MiddlewareHandler } from "hono";
 import { routePath } from "hono/route";
 import { Histogram, type Registry } from "prom-client";
 import type { Logger } from "../telemetry/logger.ts";
+import { nameRequest } from "../telemetry/tracing.ts";
 import type { HttpEnv } from "./env.ts";
 
 /** What a client or a proxy may name its request. */
@@ -75,6 +76,7 @@ export function observer(
       series.set(name, one);
     }
     one.observe(seconds);
+    nameRequest(method, route);
     logger.debug("request", { requestId, method, path, status, seconds });
   };
 }

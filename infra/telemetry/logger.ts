@@ -1,4 +1,6 @@
-/** One line of JSON per entry on standard error, or a short readable line on a terminal. */
+import { traceFields } from "./tracing.ts";
+
+/** One line of JSON per entry on standard error, or a short readable line on a terminal; with its `trace_id` where it is part of a trace. */
 export interface Logger {
   debug(message: string, fields?: Fields): void;
   info(message: string, fields?: Fields): void;
@@ -20,7 +22,8 @@ export function createLogger(options: { level: Level; format: "json" | "text" })
     const at = (level: Level) =>
       levels.indexOf(level) < threshold
         ? () => {}
-        : (message: string, fields?: Fields) => write(level, message, { ...bound, ...fields });
+        : (message: string, fields?: Fields) =>
+          write(level, message, { ...bound, ...fields, ...traceFields() });
     return {
       debug: at("debug"),
       info: at("info"),

@@ -1,5 +1,6 @@
 import type { EffectProjection } from "../runner/projection.ts";
 import { fanOutPosts } from "./fan-out.ts";
+import { postsReached } from "./freshness.ts";
 import type { FeedsServices } from "./services.ts";
 import { settleFollows } from "./settle-follows.ts";
 import { FanOutWorker } from "./worker.ts";
@@ -54,6 +55,7 @@ export function createFeeds(services: FeedsServices): Feeds {
       }
     }
     if (await fanOutPosts(posts, services, signal)) worker.wake();
+    postsReached(events, "batch");
     await settleFollows(follows, services, signal);
     if (closed.length > 0) await Promise.all([cache.drop(closed), authorCache.drop(closed)]);
   };

@@ -1,6 +1,7 @@
 import type { Logger } from "../../infra/telemetry/logger.ts";
 import { followersBelow } from "../read-model/reads/followers-below.ts";
 import { endFanOut, moveFanOut, takeFanOut } from "./fan-outs.ts";
+import { postReached } from "./freshness.ts";
 import { defaultFollowersAtATime, type FeedsServices } from "./services.ts";
 
 /** Milliseconds between two looks for what other processes have left, or were killed over. */
@@ -53,8 +54,10 @@ export class FanOutWorker {
     const { followerIds, last } = await followersBelow(sql, author_id, before, followersAtATime);
     if (kind === "push") await cache.push(followerIds, fan_out_id);
     else await cache.pull(followerIds, author_id);
-    if (last === undefined) await endFanOut(sql, fanOut);
-    else await moveFanOut(sql, fanOut, last);
+    if (last === undefined) {
+      await endFanOut(sql, fanOut);
+      if (kind === "push") postReached(fan_out_id, "slices");
+    } else await moveFanOut(sql, fanOut, last);
     return true;
   }
 

@@ -1,5 +1,6 @@
 import type { TextSealer } from "../../infra/event-log/codec.ts";
 import type { EventLog } from "../../infra/event-log/port.ts";
+import { tracedBatch } from "../../infra/event-log/tracing.ts";
 import type { Sql } from "../../infra/sql/port.ts";
 import type { Logger } from "../../infra/telemetry/logger.ts";
 import { Applier } from "./applier.ts";
@@ -75,11 +76,13 @@ export async function consume(
       }
     },
   });
+  const consumerGroup = `${group}.${name}.v${version}`;
   const consumption = await log.consume({
-    group: `${group}.${name}.v${version}`,
+    group: consumerGroup,
     topics,
     startAt: (partitions) => applier.startAt(partitions),
-    handle: (records, signal) => applier.take(records, signal),
+    handle: (records, signal) =>
+      tracedBatch(consumerGroup, records, () => applier.take(records, signal)),
     onError: (error) => {
       projectionErrors.inc({ projection: name });
       logger.error("batch failed and comes again", { error });

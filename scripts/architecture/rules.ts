@@ -31,7 +31,7 @@ const commonInfra = ["infra/config/", "infra/http/", "infra/telemetry/"];
  * built on the port alone. A new one is named here by whoever has seen that it knows no engine.
  */
 const onEveryEngine: Readonly<Record<string, readonly string[]>> = {
-  "infra/event-log/": ["codec", "ids", "partitioner", "position"],
+  "infra/event-log/": ["codec", "ids", "partitioner", "position", "tracing"],
   "infra/identity/": ["outbox", "passwords", "sealing", "server-secret", "sessions", "tokens"],
   "infra/sql/": ["migrate"],
 };

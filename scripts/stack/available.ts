@@ -6,8 +6,8 @@ import { find, ServerFailed } from "./process.ts";
 /** A kind of server that the stack can run. */
 export const kinds = ["kafka", "postgres", "redis", "redis-single", "s3", "nginx"] as const;
 export type Kind = typeof kinds[number];
-/** What a program is needed for: `tests` are clients of the servers that some tests run. */
-export type Purpose = Kind | "tests";
+/** What a program is needed for: `tests` and `monitoring` are programs that some tests run. */
+export type Purpose = Kind | "tests" | "monitoring";
 
 export interface Missing {
   /** `Kafka 4.1.1` */
@@ -61,6 +61,12 @@ const packages: readonly Package[] = [
   },
   { name: "kcat", package: "kcat", for: ["tests"], look: () => find("kcat") },
   { name: "Chromium", package: "chromium", for: ["tests"], look: () => find("chromium") },
+  {
+    name: `Prometheus ${versions.prometheus.version}`,
+    package: "prometheus",
+    for: ["monitoring"],
+    look: () => find("promtool"),
+  },
 ];
 
 const needs: readonly Need[] = [

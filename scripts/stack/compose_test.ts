@@ -47,7 +47,8 @@ function named(name: string) {
 const published = (name: string) => named(name).ports.map((port) => Number(port.split(":")[1]));
 
 Deno.test("compose.yaml: every image is the one whose version the local servers have", () => {
-  const { kafka, postgres, redis, versitygw, nginx } = settings.versions;
+  const { kafka, postgres, redis, versitygw, nginx, prometheus, grafana, jaeger } =
+    settings.versions;
   const image: Record<string, string> = {
     kafka: kafka.image,
     postgres: postgres.image,
@@ -55,6 +56,9 @@ Deno.test("compose.yaml: every image is the one whose version the local servers 
     s3: versitygw.image,
     gateway: nginx.image,
     cdn: nginx.image,
+    prometheus: prometheus.image,
+    grafana: grafana.image,
+    jaeger: jaeger.image,
   };
   for (const [name, service] of services) {
     const kind = Object.keys(image).find((kind) => name === kind || name.startsWith(`${kind}-`));
@@ -83,6 +87,9 @@ Deno.test("compose.yaml: this machine sees the same ports, and nobody else sees 
     "gateway": [ports.gateway],
     "gateway-one": [ports.gateway],
     "cdn": [ports.cdn],
+    "prometheus": [settings.watchingPorts.prometheus],
+    "grafana": [settings.watchingPorts.grafana],
+    "jaeger": [settings.watchingPorts.jaeger, settings.watchingPorts.otlp],
   };
   ports.kafka.forEach((port, index) => expected[`kafka-${index + 1}`] = [port]);
   ports.postgresReplica.forEach((port, index) =>
@@ -172,9 +179,14 @@ Deno.test("compose.yaml: the roles are told what the local stack's status would 
   for (const variable of local) assert(known.has(variable), variable);
   for (const role of ["commands", "queries", "projector", "image-worker"]) {
     assert.deepEqual(named(role).command, [role]);
-    assert.deepEqual(named(role).environment, named("commands").environment);
+    // All but the name that its traces bear.
+    const told = (profile: string) => ({
+      ...named(`commands${profile}`).environment,
+      OTEL_SERVICE_NAME: role,
+    });
+    assert.deepEqual(named(role).environment, told(""));
     assert.deepEqual(named(`${role}-one`).command, [role]);
-    assert.deepEqual(named(`${role}-one`).environment, named("commands-one").environment);
+    assert.deepEqual(named(`${role}-one`).environment, told("-one"));
   }
   const drawn = crypto.getRandomValues(new Uint8Array(32)).toBase64();
   for (const name of ["commands", "commands-one"]) {

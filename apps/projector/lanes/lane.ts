@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { EventLog, LogRecord } from "../../../infra/event-log/port.ts";
+import { tracedBatch } from "../../../infra/event-log/tracing.ts";
 import { migrate } from "../../../infra/sql/migrate.ts";
 import type { Sql } from "../../../infra/sql/port.ts";
 import type { Logger } from "../../../infra/telemetry/logger.ts";
@@ -119,7 +120,7 @@ async function visitNext(
       const due = undue < 0 ? records : records.slice(0, undue);
       const last = due.at(-1);
       if (last) {
-        await lane.handle(due, signal);
+        await tracedBatch(`lane.${topic}`, due, () => lane.handle(due, signal));
         if (!await move(last.offset + 1, lease)) return true;
       }
       if (undue >= 0) break;

@@ -2,6 +2,7 @@ import { type Topic, UnreadableEvent } from "../../../domain/event.ts";
 import type { DomainEvent } from "../../../domain/events.ts";
 import { decodeEvent, encodeEvent, type TextSealer } from "../../../infra/event-log/codec.ts";
 import type { Consumption, EventLog } from "../../../infra/event-log/port.ts";
+import { tracedRecord } from "../../../infra/event-log/tracing.ts";
 import type { Position } from "../../../infra/event-log/position.ts";
 import type { SqlQueries } from "../../../infra/sql/port.ts";
 import type { Logger } from "../../../infra/telemetry/logger.ts";
@@ -66,8 +67,10 @@ export async function startReactor(
           });
           continue;
         }
-        await readModelReached([record], progress, signal);
-        await reactor.react(event, signal);
+        await tracedRecord(reactor.name, record, async () => {
+          await readModelReached([record], progress, signal);
+          await reactor.react(event, signal);
+        });
       }
     },
   });

@@ -5,6 +5,7 @@ import type { LiveSql } from "../../../projections/runner/live-schemas.ts";
 import { likedAmong } from "../../../projections/read-model/reads/likes.ts";
 import { relationsTo } from "../../../projections/read-model/reads/relations.ts";
 import type { Card } from "./card.ts";
+import { cardReads } from "./metrics.ts";
 import { type Loading, NearCache } from "./near-cache.ts";
 import { accounts, cardOf, media, type Parts, posts } from "./parts.ts";
 import { type Relation, relationOf } from "./rules.ts";
@@ -72,6 +73,7 @@ export class Hydration {
       if (!known) return this.#complete(viewerId, postIds);
       cards.push(card);
     }
+    cardReads.counts.hit += cards.length;
     return { cards, likes: viewer.likes, relations: viewer.relations };
   }
 
@@ -110,6 +112,8 @@ export class Hydration {
       if (load && !load.loading.lost && load.loading.evicted.size === 0) return load.cards;
       lacking.push(postId);
     });
+    cardReads.counts.hit += postIds.length - lacking.length;
+    cardReads.counts.miss += lacking.length;
     const loaded = lacking.length > 0 ? this.#loadCards(lacking) : undefined;
     const cards: (Card | undefined)[] = [];
     for (const [nth, postId] of postIds.entries()) {

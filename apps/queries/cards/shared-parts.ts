@@ -2,6 +2,7 @@ import type { CardCache, Claim } from "../../../infra/card-cache/port.ts";
 import type { SqlQueries } from "../../../infra/sql/port.ts";
 import type { Logger } from "../../../infra/telemetry/logger.ts";
 import { inGeneration } from "../../../projections/cards/keys.ts";
+import { partReads } from "./metrics.ts";
 import type { Part, Parts } from "./parts.ts";
 import type { LiveSql } from "../../../projections/runner/live-schemas.ts";
 
@@ -52,6 +53,8 @@ export class SharedParts implements Parts {
       lacking.push(id);
       if (one) claims.push({ claim: one.claim, id });
     }
+    partReads.counts.hit += ids.length - lacking.length;
+    partReads.counts.miss += lacking.length;
     if (lacking.length === 0) return found;
     const loaded = await part.load(this.#sql, lacking);
     this.#fill(claims.map(({ claim, id }) => ({

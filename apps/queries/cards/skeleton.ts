@@ -4,6 +4,7 @@ import { postsOfAccounts } from "../../../projections/read-model/reads/posts-of-
 import type { FeedFiller } from "../feed-filler.ts";
 import type { QueryServices } from "../services.ts";
 import { mergeLists, type Part } from "./merge-lists.ts";
+import { feedReads } from "./metrics.ts";
 
 /**
  * The first step of a page of cards: which posts, by their ids, below `before`, newest first. Fewer
@@ -57,6 +58,7 @@ export function feedSkeleton(
   return async (before, limit) => {
     const { page, claim } = await readOrClaim(cache, readerId, before, limit);
     if (!page) {
+      feedReads.counts.miss++;
       const served = await fromDatabase(before, limit);
       if (claim) filler.fillFeed(claim);
       return served;
@@ -65,6 +67,7 @@ export function feedSkeleton(
       ? []
       : await Promise.all(page.pulls.map((authorId) => pulledPart(authorId, before, limit)));
     const { ids, endsAtFloor } = mergeLists([page, ...pulled], limit);
+    feedReads.counts[endsAtFloor ? "below" : "hit"]++;
     if (!endsAtFloor) return { ids, ended: ids.length < limit };
     const older = await fromDatabase(ids.at(-1) ?? before, limit - ids.length);
     return { ids: [...ids, ...older.ids], ended: older.ended };
