@@ -1,5 +1,6 @@
 import type { EngagementEvent } from "../../domain/engagement.ts";
 import type { SqlTransaction } from "../../infra/sql/port.ts";
+import type { KeyMemory } from "../runner/key-memory.ts";
 import type { Counts } from "./counts.ts";
 import { applyMemberships, deltaOf, type Membership, type MembershipTable } from "./membership.ts";
 import type { SeenEvents } from "./seen-events.ts";
@@ -18,6 +19,7 @@ export async function applyEngagement(
   transaction: SqlTransaction,
   seen: SeenEvents,
   counts: Counts,
+  memory?: KeyMemory,
 ): Promise<void> {
   const likes: Membership[] = [];
   const comments: CommentEvent[] = [];
@@ -28,10 +30,10 @@ export async function applyEngagement(
       likes.push({ eventId, left: postId, right: accountId, adds: type === "PostLiked" });
     }
   }
-  for (const change of await applyMemberships(likesTable, likes, transaction, seen)) {
+  for (const change of await applyMemberships(likesTable, likes, transaction, seen, memory)) {
     counts.posts.add(change.left, "like_count", deltaOf(change));
   }
-  if (comments.length > 0) await applyComments(comments, transaction, counts);
+  if (comments.length > 0) await applyComments(comments, transaction, counts, memory);
 }
 
 interface CommentRow {
@@ -49,9 +51,12 @@ async function applyComments(
   events: readonly CommentEvent[],
   transaction: SqlTransaction,
   counts: Counts,
+  memory?: KeyMemory,
 ): Promise<void> {
-  const rows = await loadComments(transaction, events);
+  const due = memory ? events.filter(({ data }) => memory.recall(data.commentId)) : events;
+  const rows = due.length === 0 ? [] : await loadComments(transaction, due);
   const comments = new Map(rows.map((row) => [row.comment_id, row]));
+  const loaded = new Set(comments.keys());
   const changed = new Map<string, CommentRow>();
   const put = (comment: CommentRow, delta: number) => {
     comments.set(comment.comment_id, comment);
@@ -70,7 +75,25 @@ async function applyComments(
       put({ ...comment, body: null, deleted_at: event.time }, -1);
     }
   }
-  if (changed.size > 0) await saveComments(transaction, [...changed.values()]);
+  const { fresh = [], known = [] } = Object.groupBy(
+    changed.values(),
+    (row) => memory && !loaded.has(row.comment_id) ? "fresh" : "known",
+  );
+  if (known.length > 0) await saveComments(transaction, known);
+  if (fresh.length > 0) {
+    await transaction.copy(
+      "read_model.comments",
+      ["post_id", "comment_id", "author_id", "body", "created_at", "deleted_at"],
+      fresh.map((row) => [
+        row.post_id,
+        row.comment_id,
+        row.author_id,
+        row.body,
+        row.created_at,
+        row.deleted_at,
+      ]),
+    );
+  }
 }
 
 /** One index probe per comment: see `applyMemberships`. */

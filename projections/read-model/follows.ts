@@ -1,5 +1,6 @@
 import type { FollowEvent } from "../../domain/follow.ts";
 import type { SqlTransaction } from "../../infra/sql/port.ts";
+import type { KeyMemory } from "../runner/key-memory.ts";
 import type { Counts } from "./counts.ts";
 import { applyMemberships, deltaOf, type Membership, type MembershipTable } from "./membership.ts";
 import type { SeenEvents } from "./seen-events.ts";
@@ -23,6 +24,7 @@ export async function applyFollows(
   transaction: SqlTransaction,
   seen: SeenEvents,
   counts: Counts,
+  memory?: KeyMemory,
 ): Promise<void> {
   const follows: Membership[] = [];
   const blocks: Membership[] = [];
@@ -35,9 +37,9 @@ export async function applyFollows(
       blocks.push({ eventId, left: data.blockerId, right: data.blockedId, adds });
     }
   }
-  for (const change of await applyMemberships(followsTable, follows, transaction, seen)) {
+  for (const change of await applyMemberships(followsTable, follows, transaction, seen, memory)) {
     counts.accounts.add(change.left, "following_count", deltaOf(change));
     counts.accounts.add(change.right, "follower_count", deltaOf(change));
   }
-  await applyMemberships(blocksTable, blocks, transaction, seen);
+  await applyMemberships(blocksTable, blocks, transaction, seen, memory);
 }

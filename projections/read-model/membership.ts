@@ -1,4 +1,5 @@
 import type { SqlTransaction } from "../../infra/sql/port.ts";
+import type { KeyMemory } from "../runner/key-memory.ts";
 import type { SeenEvents } from "./seen-events.ts";
 
 /** The table of a set, and its columns: the pair, and the event by which it stands. */
@@ -84,9 +85,13 @@ export async function applyMemberships(
   facts: readonly Membership[],
   transaction: SqlTransaction,
   seen: SeenEvents,
+  memory?: KeyMemory,
 ): Promise<MembershipChange[]> {
   if (facts.length === 0) return [];
-  const standing = await transaction.query<Member>(
+  const due = memory
+    ? facts.filter((fact) => memory.recall(`${table}/${fact.left}/${fact.right}`))
+    : facts;
+  const standing = due.length === 0 ? [] : await transaction.query<Member>(
     // LIMIT keeps this one index probe per pair. As a plain join it would be planned without regard
     // to partition pruning, and scan all partitions for every batch.
     `SELECT pair.*, member."eventId"
@@ -95,7 +100,7 @@ export async function applyMemberships(
        SELECT ${event} AS "eventId" FROM ${table}
        WHERE ${left} = pair."left" AND ${right} = pair."right" LIMIT 1
      ) AS member`,
-    pairs(facts),
+    pairs(due),
   );
   const changes = foldMemberships(standing, facts, seen);
   const ended = changes.filter(({ before, after }) => before && !after);
@@ -118,12 +123,21 @@ export async function applyMemberships(
     );
   }
   const begun = changes.filter(({ before, after }) => after && after !== before);
-  if (begun.length > 0) {
+  const fresh = memory ? begun.filter(({ before }) => !before) : [];
+  if (fresh.length > 0) {
+    await transaction.copy(
+      table,
+      [left, right, event],
+      fresh.map((change) => [change.left, change.right, change.after ?? null]),
+    );
+  }
+  const known = memory ? begun.filter(({ before }) => before) : begun;
+  if (known.length > 0) {
     await transaction.query(
       `INSERT INTO ${table} (${left}, ${right}, ${event})
        SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[])
        ON CONFLICT (${left}, ${right}) DO UPDATE SET ${event} = excluded.${event}`,
-      [...pairs(begun), begun.map(({ after }) => after)],
+      [...pairs(known), known.map(({ after }) => after)],
     );
   }
   return changes;

@@ -1,5 +1,6 @@
 import type { PostEvent } from "../../domain/post.ts";
 import type { SqlTransaction } from "../../infra/sql/port.ts";
+import type { KeyMemory } from "../runner/key-memory.ts";
 import type { Counts } from "./counts.ts";
 import type { SeenEvents } from "./seen-events.ts";
 
@@ -20,10 +21,13 @@ export async function applyPosts(
   transaction: SqlTransaction,
   seen: SeenEvents,
   counts: Counts,
+  memory?: KeyMemory,
 ): Promise<void> {
   if (events.length === 0) return;
-  const rows = await load(transaction, events);
+  const due = memory ? events.filter(({ data }) => memory.recall(data.postId)) : events;
+  const rows = due.length === 0 ? [] : await load(transaction, due);
   const posts = new Map(rows.map((row) => [row.post_id, row]));
+  const loaded = new Set(posts.keys());
   const changed = new Map<string, PostRow>();
   const put = (post: PostRow) => {
     posts.set(post.post_id, post);
@@ -58,7 +62,12 @@ export async function applyPosts(
         break;
     }
   }
-  if (changed.size > 0) await save(transaction, [...changed.values()]);
+  const { fresh = [], known = [] } = Object.groupBy(
+    changed.values(),
+    (row) => memory && !loaded.has(row.post_id) ? "fresh" : "known",
+  );
+  if (known.length > 0) await save(transaction, known);
+  if (fresh.length > 0) await copy(transaction, fresh);
 }
 
 /** One index probe per post: see `applyMemberships`. */
@@ -75,6 +84,28 @@ async function load(
        WHERE p.author_id = key.author_id AND p.post_id = key.post_id LIMIT 1
      ) AS post`,
     [events.map(({ data }) => data.authorId), events.map(({ data }) => data.postId)],
+  );
+}
+
+/** Rows that are not there. */
+async function copy(transaction: SqlTransaction, rows: readonly PostRow[]): Promise<void> {
+  await transaction.copy(
+    "read_model.posts",
+    ["author_id", "post_id", "media_ids", "caption", "alt_texts", "created_at", "deleted_at"],
+    rows.map((row) => [
+      row.author_id,
+      row.post_id,
+      `{${row.media_ids.join(",")}}`,
+      row.caption,
+      JSON.stringify(row.alt_texts),
+      row.created_at,
+      row.deleted_at,
+    ]),
+  );
+  await transaction.copy(
+    "read_model.post_authors",
+    ["post_id", "author_id"],
+    rows.map((row) => [row.post_id, row.author_id]),
   );
 }
 

@@ -4,6 +4,7 @@ import type { DomainEvent } from "../../domain/events.ts";
 import { type FollowEvent, followEvents } from "../../domain/follow.ts";
 import { type PostEvent, postEvents } from "../../domain/post.ts";
 import type { SqlTransaction } from "../../infra/sql/port.ts";
+import type { KeyMemory } from "../runner/key-memory.ts";
 import type { Recorded, TransactionalProjection } from "../runner/projection.ts";
 import { applyAccounts } from "./accounts.ts";
 import { Counts } from "./counts.ts";
@@ -32,14 +33,15 @@ export const readModel: TransactionalProjection = {
 async function applyToReadModel(
   recorded: readonly Recorded[],
   transaction: SqlTransaction,
+  memory?: KeyMemory,
 ): Promise<void> {
   const events = recorded.map(({ event }) => event);
-  const seen = await SeenEvents.load(transaction, events);
+  const seen = await SeenEvents.load(transaction, events, memory);
   const counts = new Counts();
   await applyAccounts(events.filter(isAccountEvent), transaction, seen);
-  await applyFollows(events.filter(isFollowEvent), transaction, seen, counts);
-  await applyPosts(events.filter(isPostEvent), transaction, seen, counts);
-  await applyEngagement(events.filter(isEngagementEvent), transaction, seen, counts);
+  await applyFollows(events.filter(isFollowEvent), transaction, seen, counts, memory);
+  await applyPosts(events.filter(isPostEvent), transaction, seen, counts, memory);
+  await applyEngagement(events.filter(isEngagementEvent), transaction, seen, counts, memory);
   await seen.save(transaction);
   await counts.save(transaction);
 }

@@ -1,5 +1,6 @@
 import type { DomainEvent } from "../../domain/events.ts";
 import type { SqlTransaction } from "../../infra/sql/port.ts";
+import type { KeyMemory } from "../runner/key-memory.ts";
 
 /**
  * The same fact may be appended twice, the second time after later facts of its aggregate. Most
@@ -17,10 +18,13 @@ export class SeenEvents {
   static async load(
     transaction: SqlTransaction,
     events: readonly DomainEvent[],
+    memory?: KeyMemory,
   ): Promise<SeenEvents> {
+    const ids = events.map(({ id }) => id).filter((id) => memory?.recall(id) ?? true);
+    if (ids.length === 0) return new SeenEvents(new Set());
     const rows = await transaction.query<{ event_id: string }>(
       "SELECT event_id FROM read_model.seen_events WHERE event_id = ANY ($1::uuid[])",
-      [events.map(({ id }) => id)],
+      [ids],
     );
     return new SeenEvents(new Set(rows.map(({ event_id }) => event_id)));
   }

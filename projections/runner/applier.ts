@@ -9,6 +9,7 @@ import {
   placeOf,
 } from "./checkpoints.ts";
 import { type DeadLetter, park, parkedKeys } from "./dead-letters.ts";
+import type { KeyMemory } from "./key-memory.ts";
 import { atVersions, type Versions } from "./live-schemas.ts";
 import { batchSeconds, eventsApplied } from "./metrics.ts";
 import type { Progress } from "./progress.ts";
@@ -42,6 +43,8 @@ export interface ApplierOptions {
    * that did not, it takes together with its checkpoint.
    */
   readonly durable?: boolean;
+  /** See `TransactionalProjection.apply`. Nothing of these partitions may have been parked. */
+  readonly memory?: KeyMemory;
   /** Called with what was parked, once that has been committed. */
   onParked?(letters: readonly DeadLetter[]): void;
 }
@@ -76,7 +79,7 @@ export class Applier {
   async take(records: readonly LogRecord[], signal: AbortSignal): Promise<void> {
     for (;;) {
       signal.throwIfAborted();
-      const due = records.filter(({ offset, ...at }) => offset >= this.#expected(at));
+      const due = this.#due(records);
       if (due.length === 0) return;
       try {
         for (const first of firsts(due)) await this.#closeGap(first, signal);
@@ -87,6 +90,18 @@ export class Applier {
         await this.#reload();
       }
     }
+  }
+
+  /** What has not been passed. Partitions come in runs, so most records ask for nothing. */
+  #due(records: readonly LogRecord[]): LogRecord[] {
+    let [topic, partition, expected] = ["", -1, 0];
+    return records.filter((record) => {
+      if (record.partition !== partition || record.topic !== topic) {
+        ({ topic, partition } = record);
+        expected = this.#expected(record);
+      }
+      return record.offset >= expected;
+    });
   }
 
   #expected(partition: TopicPartition): number {
@@ -140,20 +155,19 @@ export class Applier {
     moves: readonly Move[],
     refuse: (letters: readonly DeadLetter[]) => void,
   ): Promise<DeadLetter[]> {
-    const { sql, durable = true } = this.#options;
+    const { sql, durable = true, memory } = this.#options;
     return sql.transaction(async (transaction) => {
       if (!durable) await transaction.execute("SET LOCAL synchronous_commit = off");
       await moveCheckpoints(transaction, projection, moves);
-      const parked = await parkedKeys(
-        transaction,
-        projection,
-        readings.map(({ record }) => record),
-      );
+      const records = readings.map(({ record }) => record);
+      const parked = memory
+        ? new Set<string>()
+        : await parkedKeys(transaction, projection, records);
       const target = atVersions(transaction, this.#versions);
       const attempt = async (events: readonly Recorded[]) => {
         await transaction.execute("SAVEPOINT attempt");
         try {
-          await projection.apply(events, target);
+          await projection.apply(events, target, memory);
         } catch (error) {
           await transaction.execute("ROLLBACK TO SAVEPOINT attempt; RELEASE SAVEPOINT attempt");
           throw error;
@@ -202,10 +216,34 @@ const patience = 200;
 
 /** The first record of each partition. */
 function firsts(records: readonly LogRecord[]): LogRecord[] {
-  return [...new Map(records.toReversed().map((record) => [placeOf(record), record])).values()];
+  const found = new Map<string, LogRecord>();
+  eachRun(records, (first) => {
+    const place = placeOf(first);
+    if (!found.has(place)) found.set(place, first);
+  });
+  return [...found.values()];
 }
 
 /** The last record of each partition. */
 function lasts(records: readonly LogRecord[]): LogRecord[] {
-  return [...new Map(records.map((record) => [placeOf(record), record])).values()];
+  const found = new Map<string, LogRecord>();
+  eachRun(records, (_, last) => found.set(placeOf(last), last));
+  return [...found.values()];
+}
+
+/** Stretches of records of one partition, of which a batch has few: by their ends. */
+function eachRun(
+  records: readonly LogRecord[],
+  run: (first: LogRecord, last: LogRecord) => void,
+): void {
+  let first = records[0];
+  let last = first;
+  for (const record of records) {
+    if (first && last && (record.partition !== first.partition || record.topic !== first.topic)) {
+      run(first, last);
+      first = record;
+    }
+    last = record;
+  }
+  if (first && last) run(first, last);
 }

@@ -3,6 +3,7 @@ import type { EventLog, TopicPartition } from "../../infra/event-log/port.ts";
 import type { Sql } from "../../infra/sql/port.ts";
 import { Applier } from "./applier.ts";
 import { Progress } from "./progress.ts";
+import { BloomMemory } from "./key-memory.ts";
 import type { Projection, Told } from "./projection.ts";
 
 export interface Filling {
@@ -14,6 +15,8 @@ export interface Filling {
   readonly lanes?: number;
   /** Parks what does not fit when false; true when left out. */
   readonly strict?: boolean;
+  /** Nobody else writes to this version, or has parked anything of it. */
+  readonly filledAlone?: boolean;
   /** Records in one transaction, 5,000 when left out. */
   readonly batchSize?: number;
 }
@@ -28,7 +31,16 @@ export interface Filling {
  * @throws {UnfitRecord}
  */
 export async function fill(
-  { log, sql, sealer, projection, strict = true, lanes = 4, batchSize = 5_000 }: Filling,
+  {
+    filledAlone = false,
+    log,
+    sql,
+    sealer,
+    projection,
+    strict = true,
+    lanes = 4,
+    batchSize = 5_000,
+  }: Filling,
   { signal, onStep }: Told,
 ): Promise<number> {
   const progress = new Progress(sql);
@@ -48,10 +60,13 @@ export async function fill(
     .filter(({ from, high }) => from < high)
     .sort((a, b) => (a.high - a.from) - (b.high - b.from));
   const lane = async () => {
+    const memory = new BloomMemory();
     for (let next = due.pop(); next; next = due.pop()) {
       const { topic, partition, from, high }: TopicPartition & { from: number; high: number } =
         next;
-      const applier = new Applier(options);
+      memory.forget();
+      const alone = filledAlone && from === 0;
+      const applier = new Applier(alone ? { ...options, memory } : options);
       await applier.startAt([{ topic, partition }]);
       const reading = log.read({ topic, partition }, from, { batchSize, signal: stopped });
       for await (const batch of reading) {

@@ -1,6 +1,7 @@
 import type { DomainEvent } from "../../domain/events.ts";
 import type { Topic } from "../../domain/event.ts";
 import type { TopicPartition } from "../../infra/event-log/port.ts";
+import type { KeyMemory } from "./key-memory.ts";
 import type { SqlTransaction } from "../../infra/sql/port.ts";
 import type { Logger } from "../../infra/telemetry/logger.ts";
 
@@ -38,9 +39,14 @@ export interface TransactionalProjection extends ProjectionBase {
   readonly migrations: URL;
   /**
    * Statements name tables by the unversioned schema (`read_model.posts`); the transaction handed in
-   * puts the version in. Events of one partition are in order.
+   * puts the version in. Events of one partition are in order. `memory` is there when a version is
+   * filled by one writer from its beginning: where it knows no key, there is no row.
    */
-  apply(events: readonly Recorded[], transaction: SqlTransaction): Promise<void>;
+  apply(
+    events: readonly Recorded[],
+    transaction: SqlTransaction,
+    memory?: KeyMemory,
+  ): Promise<void>;
 }
 
 /** Lives elsewhere: idempotent by construction, its checkpoint written after its effect. */

@@ -77,12 +77,12 @@ export async function applyFitting(
 
   const readable: { record: LogRecord; recorded: Recorded }[] = [];
   for (const reading of readings) {
-    const key = keyOf(reading.record);
-    if (parked.has(key)) behind(reading.record);
+    // Keys are asked for once there are any: almost always there are none.
+    if (parked.size > 0 && parked.has(keyOf(reading.record))) behind(reading.record);
     else if ("recorded" in reading) readable.push(reading);
     else {
       letters.push(reading.letter);
-      parked.add(key);
+      parked.add(keyOf(reading.record));
     }
   }
 
@@ -90,7 +90,7 @@ export async function applyFitting(
   // of their key are in `readable`, and are due.
   const failed = new Set<string>();
   const apply = async (part: typeof readable): Promise<void> => {
-    const due = part.filter(({ record }) => {
+    const due = failed.size === 0 ? part : part.filter(({ record }) => {
       if (!failed.has(keyOf(record))) return true;
       behind(record);
       return false;

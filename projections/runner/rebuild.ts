@@ -248,7 +248,8 @@ async function fillNext(
   const { sql, projection } = filling;
   const { name } = definition;
   if (projection.kind === "transactional" && !resumed) await deferIndexes(sql, name, version);
-  const records = await fill(filling, told);
+  // Projectors leave it alone until it is to be followed.
+  const records = await fill({ ...filling, filledAlone: !resumed }, told);
   await makeDeferredIndexes(
     sql,
     name,
