@@ -37,6 +37,7 @@ export async function superviseProjections(options: SupervisorOptions): Promise<
     };
   };
   const look = async () => {
+    await keepPrevious(sql);
     const due = await followed(sql, definitions);
     for (const [place, { definition, version }] of due) {
       if (!running.has(place)) running.set(place, await start(definition, version));
@@ -46,7 +47,6 @@ export async function superviseProjections(options: SupervisorOptions): Promise<
       running.delete(place);
       await stop();
     }
-    await keepPrevious(sql);
     await announceSwitches(sql, announce);
   };
   const stopAll = async () => {
