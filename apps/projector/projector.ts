@@ -1,11 +1,7 @@
 import type { Engines } from "../../infra/config/engines.ts";
 import { newId } from "../../infra/event-log/ids.ts";
 import type { Logger } from "../../infra/telemetry/logger.ts";
-import { createCards } from "../../projections/cards/cards.ts";
-import { createFeeds } from "../../projections/feeds/feeds.ts";
 import { dropWhenHostChanged } from "../../projections/manifests/host.ts";
-import { createManifests } from "../../projections/manifests/manifests.ts";
-import { readModel } from "../../projections/read-model/read-model.ts";
 import { ensureProjection } from "../../projections/runner/control.ts";
 import { LiveSql } from "../../projections/runner/live-schemas.ts";
 import type { Progress } from "../../projections/runner/progress.ts";
@@ -14,6 +10,7 @@ import { starting, type Stoppable } from "../stoppable.ts";
 import { startLane } from "./lanes/lane.ts";
 import { purgeLane } from "./lanes/purges.ts";
 import { notificationLane, signedUploadLane } from "./lanes/uploads.ts";
+import { createProjections } from "./projections.ts";
 import { endAccount } from "./reactors/end-account.ts";
 import { purgeMedia } from "./reactors/purge-media.ts";
 import { startReactor } from "./reactors/reactor.ts";
@@ -38,15 +35,17 @@ export function runProjector(
     readonly remakeManifests: boolean;
   },
 ): Promise<Stoppable> {
-  const { log, sql, feedCache, authorCache, cardCache, store, edge, sealer } = engines;
+  const { log, sql, store, edge, sealer } = engines;
   const { cdnBaseUrl, pullThreshold, progress, logger } = options;
   const live = new LiveSql(sql);
   return starting(async (started) => {
     await ensureTopics(log);
-    const manifests = createManifests({ cdnBaseUrl });
-    const cards = createCards({ cardCache });
-    const feeds = createFeeds({ cache: feedCache, authorCache, sql: live, pullThreshold });
-    const projections = [readModel, manifests, cards, feeds.projection];
+    const { all: projections, manifests, cards, feeds } = createProjections({
+      ...engines,
+      live,
+      cdnBaseUrl,
+      pullThreshold,
+    });
     for (const projection of projections) await ensureProjection(sql, log, projection);
     if (options.remakeManifests && await dropWhenHostChanged(sql, live, manifests, cdnBaseUrl)) {
       logger.info("variants are served from another host now: manifests are made again");
