@@ -1,14 +1,17 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { DomainEvent } from "../../domain/events.ts";
-import { partitionCount, UnreadableEvent } from "../../domain/event.ts";
+import { type EventOf, partitionCount, UnreadableEvent } from "../../domain/event.ts";
+import type { MediaUploaded } from "../../domain/media.ts";
 import { decodeEvent, encodeEvent, type TextSealer } from "../../infra/event-log/codec.ts";
-import type { EventLog, LogRecord, NewRecord } from "../../infra/event-log/port.ts";
+import type { EventLog, LogRecord, NewRecord, TopicSpec } from "../../infra/event-log/port.ts";
 import type { ImageProcessor } from "../../infra/images/port.ts";
 import { type ObjectStore, StoreUnavailable } from "../../infra/object-store/port.ts";
 import type { Logger } from "../../infra/telemetry/logger.ts";
 import { inParallel } from "../in-parallel.ts";
-import { makeVariants, type Uploaded } from "./medium.ts";
+import { makeVariants } from "./medium.ts";
 import { attempts, attemptSeconds } from "./metrics.ts";
+import { regenerationTopics } from "./regeneration-records.ts";
+import { startRegenerations } from "./regenerations.ts";
 import {
   afterFailure,
   attemptAt,
@@ -37,6 +40,16 @@ export interface ImageWorker {
 }
 
 const mediaTopic = "media";
+
+/** What an image worker reads and writes. */
+export const imageWorkerTopics: readonly TopicSpec[] = [
+  ...[mediaTopic, retryTopic, deadLetterTopic].map((name) => ({
+    name,
+    partitions: partitionCount,
+  })),
+  ...regenerationTopics,
+];
+
 /** Small, so that little is done twice after a kill. */
 const maximumBatch = 32;
 
@@ -47,21 +60,29 @@ const maximumBatch = 32;
  * letters, so that it delays no other; an outage of the whole store, for which no file is to blame,
  * holds the lane instead. The record is moved before its offset is committed: killed at any instant,
  * the worker does some of its work twice and none of it never.
+ *
+ * What was made by another recipe is made again on a lane that gives way to uploads.
  */
 export async function startImageWorker(options: ImageWorkerOptions): Promise<ImageWorker> {
   const { log, logger, now, sleep = pause, concurrency = 2 } = options;
-  const topics = [mediaTopic, retryTopic, deadLetterTopic];
-  await log.ensureTopics(topics.map((name) => ({ name, partitions: partitionCount })));
+  await log.ensureTopics(imageWorkerTopics);
   const onError = (error: unknown) => {
     if (error instanceof Error && error.name === "AbortError") return;
     logger.error("the image worker stumbled and tries again", { error });
   };
+  let inHand = 0;
   const uploads = await log.consume({
     group: "image-worker",
     topics: [mediaTopic],
     maximumBatch,
-    handle: (records, signal) =>
-      inParallel(records, concurrency, signal, (record) => attempt(record, options)),
+    handle: async (records, signal) => {
+      inHand += records.length;
+      try {
+        await inParallel(records, concurrency, signal, (record) => attempt(record, options));
+      } finally {
+        inHand -= records.length;
+      }
+    },
     onError,
   });
   const retries = await log.consume({
@@ -78,21 +99,22 @@ export async function startImageWorker(options: ImageWorkerOptions): Promise<Ima
     },
     onError,
   });
+  const regenerations = await startRegenerations({ ...options, onError, busy: () => inHand > 0 });
   return {
     async stop() {
-      await Promise.all([uploads.stop(), retries.stop()]);
+      await Promise.all([uploads.stop(), retries.stop(), regenerations.stop()]);
     },
   };
 }
 
 async function attempt(record: LogRecord, options: ImageWorkerOptions): Promise<void> {
-  const { log, store, logger } = options;
+  const { log, store, processor, logger } = options;
   const upload = await readUpload(record, options);
   if (!upload) return;
   const fields = { mediaId: upload.data.mediaId, attempt: attemptAt(record) };
   const stopTimer = attemptSeconds.startTimer();
   try {
-    const events = await makeVariants(upload, store, options.processor, {
+    const events = await makeVariants(upload.data, processor.recipe, store, processor, {
       now: options.now().toISOString(),
       nextId: options.newId,
     });
@@ -116,7 +138,7 @@ async function attempt(record: LogRecord, options: ImageWorkerOptions): Promise<
 async function readUpload(
   record: LogRecord,
   options: ImageWorkerOptions,
-): Promise<Uploaded | undefined> {
+): Promise<EventOf<typeof MediaUploaded> | undefined> {
   try {
     const event = await decodeEvent({ ...record, topic: mediaTopic }, noText);
     return event.type === "MediaUploaded" ? event : undefined;

@@ -1,12 +1,14 @@
 import { z } from "zod";
 import { dlqOperations } from "./dlq.ts";
 import { feedOperations } from "./feeds.ts";
+import { mediaOperations } from "./media.ts";
 import { type Operation, type OperatorEngines, Refused, type Told } from "./operation.ts";
 
 /** All that may be asked, by name. */
 export const operations = {
   ...dlqOperations,
   ...feedOperations,
+  ...mediaOperations,
 };
 
 export type Operations = typeof operations;

@@ -9,6 +9,7 @@ import { startProjector } from "../../projections/runner/runner.ts";
 import { starting, type Stoppable } from "../stoppable.ts";
 import { startLane } from "./lanes/lane.ts";
 import { purgeLane } from "./lanes/purges.ts";
+import { retirementLane } from "./lanes/retirements.ts";
 import { notificationLane, signedUploadLane } from "./lanes/uploads.ts";
 import { createProjections } from "./projections.ts";
 import { endAccount } from "./reactors/end-account.ts";
@@ -69,7 +70,7 @@ export function runProjector(
     for (const reactor of [purgeMedia(services), endAccount(services, closingGraceMs)]) {
       started.add(await startReactor(reactor, services));
     }
-    const lanes = [purgeLane, signedUploadLane, notificationLane];
+    const lanes = [purgeLane, retirementLane, signedUploadLane, notificationLane];
     for (const lane of lanes) {
       started.add(await startLane(lane(services), { ...services, sql }));
     }
