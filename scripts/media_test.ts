@@ -42,7 +42,7 @@ Deno.test("deno task media regenerate: killed half-way it goes on; posts show th
     let server = await startServer({ dataDir, env });
     try {
       const ada = new ShutterlogClient(server.baseUrl);
-      const { account } = await ada.register({ handle: "ada", password: "correct horse battery" });
+      await ada.register({ handle: "ada", password: "correct horse battery" });
       const ids: string[] = [];
       for (let seed = 1; seed <= 8; seed++) {
         const { bytes } = await drawPhoto({ seed, size: { width: 2400, height: 1600 } });

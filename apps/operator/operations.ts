@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { dlqOperations } from "./dlq.ts";
 import { feedOperations } from "./feeds.ts";
+import { logOperations } from "./log.ts";
 import { mediaOperations } from "./media.ts";
 import { type Operation, type OperatorEngines, Refused, type Told } from "./operation.ts";
 
@@ -8,6 +9,7 @@ import { type Operation, type OperatorEngines, Refused, type Told } from "./oper
 export const operations = {
   ...dlqOperations,
   ...feedOperations,
+  ...logOperations,
   ...mediaOperations,
 };
 

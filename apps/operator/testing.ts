@@ -29,6 +29,7 @@ export interface OperatedWorld extends AsyncDisposable {
   readonly engines: OperatorEngines;
   /** Of the embedded log and database, for a process that is to be killed. */
   readonly folder: string;
+  readonly storeFolder: string;
   append(...events: DomainEvent[]): Promise<Appended[]>;
   ask<N extends Name>(
     name: N,
@@ -103,7 +104,7 @@ async function complete(
   closing: AsyncDisposableStack,
 ): Promise<OperatedWorld> {
   await own.log.ensureTopics(topics.map((name) => ({ name, partitions: partitionCount })));
-  const { store } = closing.use(await temporaryStore());
+  const { store, folder: storeFolder } = closing.use(await temporaryStore());
   const engines: OperatorEngines = {
     ...own,
     store,
@@ -117,6 +118,7 @@ async function complete(
   return {
     engines,
     folder,
+    storeFolder,
     append: async (...events) =>
       await own.log.append(
         await Promise.all(events.map((event) => encodeEvent(event, openSealer))),
@@ -147,6 +149,7 @@ export function readByTheNextRelease(log: OperatorEngines["log"]): OperatorEngin
   });
   return {
     ensureTopics: (specs) => log.ensureTopics(specs),
+    inspectTopics: (specs) => log.inspectTopics(specs),
     append: (records) => log.append(records),
     watermarks: (names) => log.watermarks(names),
     consume: (options) =>
