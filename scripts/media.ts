@@ -63,7 +63,8 @@ async function main(open: () => Promise<Operator>, told: Told): Promise<number> 
   const { made, already, unmade, unmadeCount } = found;
   if (json) console.log(JSON.stringify(found));
   else {
-    console.log(table(unmade.map(({ mediaId, why, detail = "" }) => [mediaId, why, detail])));
+    const rows = unmade.map(({ mediaId, why, detail = "" }) => [mediaId, why, detail]);
+    if (rows.length > 0) console.log(table(rows));
     console.log(
       `${made} media made again by recipe ${found.recipe}, ${unmadeCount} could not be` +
         (already > 0 ? `; ${already} had been made by it or a later one` : ""),

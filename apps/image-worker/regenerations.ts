@@ -13,7 +13,7 @@ import {
   requestOf,
   retirementRecord,
 } from "./regeneration-records.ts";
-import type { ImageWorkerOptions } from "./worker.ts";
+import type { ImageWorkerOptions } from "./options.ts";
 
 /** Small, so that little is done twice after a kill. */
 const maximumBatch = 8;

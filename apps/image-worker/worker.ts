@@ -3,13 +3,12 @@ import type { DomainEvent } from "../../domain/events.ts";
 import { type EventOf, partitionCount, UnreadableEvent } from "../../domain/event.ts";
 import type { MediaUploaded } from "../../domain/media.ts";
 import { decodeEvent, encodeEvent, type TextSealer } from "../../infra/event-log/codec.ts";
-import type { EventLog, LogRecord, NewRecord, TopicSpec } from "../../infra/event-log/port.ts";
-import type { ImageProcessor } from "../../infra/images/port.ts";
+import type { LogRecord, NewRecord, TopicSpec } from "../../infra/event-log/port.ts";
 import { type ObjectStore, StoreUnavailable } from "../../infra/object-store/port.ts";
-import type { Logger } from "../../infra/telemetry/logger.ts";
 import { inParallel } from "../in-parallel.ts";
 import { makeVariants } from "./medium.ts";
 import { attempts, attemptSeconds } from "./metrics.ts";
+import type { ImageWorkerOptions } from "./options.ts";
 import { regenerationTopics } from "./regeneration-records.ts";
 import { startRegenerations } from "./regenerations.ts";
 import {
@@ -21,18 +20,7 @@ import {
   retryTopic,
 } from "./retries.ts";
 
-export interface ImageWorkerOptions {
-  readonly log: EventLog;
-  readonly store: ObjectStore;
-  readonly processor: ImageProcessor;
-  readonly logger: Logger;
-  now(): Date;
-  newId(): string;
-  /** Waits out a back-off; real time when left out. */
-  sleep?(milliseconds: number, signal: AbortSignal): Promise<void>;
-  /** Images at a time on each lane, 2 when left out. */
-  readonly concurrency?: number;
-}
+export type { ImageWorkerOptions };
 
 export interface ImageWorker {
   /** Finishes the images in hand and leaves the groups; what was not begun comes again. */
