@@ -1,4 +1,5 @@
 /** What the tests of operations share: all engines that they need, empty. */
+import { Admin } from "@platformatic/kafka";
 import { partitionCount, topics } from "../../domain/event.ts";
 import type { DomainEvent } from "../../domain/events.ts";
 import { createMemoryCardCache } from "../../infra/card-cache/memory.ts";
@@ -7,7 +8,7 @@ import { noEdgeCache } from "../../infra/edge-cache/none.ts";
 import { encodeEvent } from "../../infra/event-log/codec.ts";
 import { newId } from "../../infra/event-log/ids.ts";
 import { openKafkaLog } from "../../infra/event-log/kafka.ts";
-import type { Appended, LogRecord, NewRecord } from "../../infra/event-log/port.ts";
+import type { Appended, EventLog, LogRecord, NewRecord } from "../../infra/event-log/port.ts";
 import { openSqliteLog } from "../../infra/event-log/sqlite.ts";
 import { createMemoryFeedCache } from "../../infra/feed-cache/memory.ts";
 import { closeRedis, openRedis } from "../../infra/feed-cache/redis-client.ts";
@@ -80,7 +81,15 @@ export async function openNetworkedWorld(
     logger: silentLogger,
   });
   closing.defer(() => shared.close());
-  const log = prefixedLog(shared, `operated-${newId()}-`);
+  const made = new Set<string>();
+  closing.defer(() => deleteTopics(brokers, [...made]));
+  const log = prefixedLog({
+    ...forwarding(shared),
+    async ensureTopics(specs) {
+      for (const { name } of specs) made.add(name);
+      await shared.ensureTopics(specs);
+    },
+  }, `operated-${newId()}-`);
   const database = await createDatabase(postgres);
   closing.defer(() => database.remove());
   const sql = await openPostgres({ url: `${database.url}?options=-c%20TimeZone%3DUTC` });
@@ -138,8 +147,30 @@ export function fromTheFuture(record: NewRecord): NewRecord {
   return { ...record, headers: { ...record.headers, ce_type: type } };
 }
 
+function forwarding(log: EventLog): EventLog {
+  return {
+    ensureTopics: (specs) => log.ensureTopics(specs),
+    inspectTopics: (specs) => log.inspectTopics(specs),
+    append: (records) => log.append(records),
+    read: (partition, from, options) => log.read(partition, from, options),
+    watermarks: (names) => log.watermarks(names),
+    consume: (options) => log.consume(options),
+    close: () => log.close(),
+  };
+}
+
+/** A small broker bears only so many partitions. */
+async function deleteTopics(brokers: string[], topics: string[]): Promise<void> {
+  const admin = new Admin({ clientId: "tests", bootstrapBrokers: brokers });
+  try {
+    await admin.deleteTopics({ topics });
+  } finally {
+    await admin.close();
+  }
+}
+
 /** The log as the release reads it that knows version 9. */
-export function readByTheNextRelease(log: OperatorEngines["log"]): OperatorEngines["log"] {
+export function readByTheNextRelease(log: EventLog): EventLog {
   const lifted = (record: LogRecord): LogRecord => ({
     ...record,
     headers: {
@@ -148,16 +179,12 @@ export function readByTheNextRelease(log: OperatorEngines["log"]): OperatorEngin
     },
   });
   return {
-    ensureTopics: (specs) => log.ensureTopics(specs),
-    inspectTopics: (specs) => log.inspectTopics(specs),
-    append: (records) => log.append(records),
-    watermarks: (names) => log.watermarks(names),
+    ...forwarding(log),
     consume: (options) =>
       log.consume({
         ...options,
         handle: (records, signal) => options.handle(records.map(lifted), signal),
       }),
-    close: () => log.close(),
     async *read(partition, from, options) {
       for await (const batch of log.read(partition, from, options)) yield batch.map(lifted);
     },
