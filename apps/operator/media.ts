@@ -49,10 +49,8 @@ export const mediaOperations = {
       recipe: z.int().optional(),
       mediaIds: z.array(mediaId).optional(),
       ownerId: accountId.optional(),
-      /** Milliseconds; for tests. */
-      patience: z.int().optional(),
     }),
-    run: async (engines, { recipe = current, mediaIds, ownerId, ...options }, told) => {
+    run: async (engines, { recipe = current, mediaIds, ownerId }, told) => {
       if (!recipeNumbers.includes(recipe)) {
         throw new Refused(`there is no recipe ${recipe}: ${recipeNumbers.join(", ")} are known`);
       }
@@ -74,7 +72,6 @@ export const mediaOperations = {
       const made = await askForAll(engines.log, recipe, targets, {
         ...told,
         of,
-        patience: options.patience ?? patience,
         onUnmade: (one) => unmade.push(one),
       });
       return {
@@ -130,9 +127,8 @@ async function askForAll(
   log: Pick<EventLog, "append" | "read" | "watermarks" | "ensureTopics">,
   recipe: number,
   targets: AsyncIterable<Target[]> | Target[][],
-  { of, patience, signal, onStep, onUnmade }: Told & {
+  { of, signal, onStep, onUnmade }: Told & {
     of: number;
-    patience: number;
     onUnmade(one: Unmade): void;
   },
 ): Promise<number> {
