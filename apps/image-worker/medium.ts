@@ -1,10 +1,8 @@
 import type { Context } from "../../domain/decision.ts";
-import type { EventOf } from "../../domain/event.ts";
 import {
   type MediaCommand,
   mediaDecider,
   type MediaEvent,
-  type MediaUploaded,
   type Variant,
   variantPrefix,
 } from "../../domain/media.ts";
@@ -20,10 +18,15 @@ import { inSpan } from "../../infra/telemetry/tracing.ts";
 
 const cacheControl = "public, max-age=31536000, immutable";
 
-export type Uploaded = EventOf<typeof MediaUploaded>;
+/** What variants are made from. */
+export interface Original {
+  readonly mediaId: string;
+  readonly ownerId: string;
+  readonly objectKey: string;
+}
 
 /**
- * Makes and stores the variants of one upload and resolves to what is to be recorded of it: nothing
+ * Makes and stores the variants of one medium and resolves to what is to be recorded of it: nothing
  * when the original is gone, because the medium was purged.
  *
  * Doing it again writes the same bytes under the same keys. A purge deletes the original first and
@@ -31,15 +34,14 @@ export type Uploaded = EventOf<typeof MediaUploaded>;
  * whatever order the two meet, no variant of a purged medium stays.
  */
 export async function makeVariants(
-  upload: Uploaded,
+  { mediaId, ownerId, objectKey }: Original,
+  recipe: number,
   store: ObjectStore,
   processor: ImageProcessor,
   context: Context,
 ): Promise<readonly MediaEvent[]> {
-  const { mediaId, ownerId, objectKey } = upload.data;
   const decide = (command: MediaCommand) => {
-    const medium = mediaDecider.evolve(mediaDecider.initialState, upload);
-    const decision = mediaDecider.decide(command, medium, context);
+    const decision = mediaDecider.decide(command, { status: "processing" }, context);
     if (!decision.ok) throw new Error(`refused: ${decision.refusal.detail}`);
     return decision.events;
   };
@@ -48,7 +50,7 @@ export async function makeVariants(
     const original = await fetchOriginal(store, objectKey);
     if (!original) return [];
     const resize = { name: "resize", kind: "internal", attributes: {} } as const;
-    image = await inSpan(resize, () => processor.process(original));
+    image = await inSpan(resize, () => processor.process(original, recipe));
   } catch (error) {
     if (!(error instanceof Unprocessable)) throw error;
     const { reason, detail } = error;
@@ -56,7 +58,7 @@ export async function makeVariants(
   }
   const { variants: { thumbnail, medium, large }, ...upright } = image;
   const put = (name: string, variant: EncodedImage) =>
-    putVariant(store, `${variantPrefix(mediaId)}r${processor.recipe}-${name}`, variant);
+    putVariant(store, `${variantPrefix(mediaId)}r${recipe}-${name}`, variant);
   const variants = {
     thumbnail: await put("thumbnail", thumbnail),
     medium: await put("medium", medium),
@@ -66,7 +68,7 @@ export async function makeVariants(
     await store.delete(Object.values(variants).map((variant) => variant.objectKey));
     return [];
   }
-  const made = { recipe: processor.recipe, ...upright, variants };
+  const made = { recipe, ...upright, variants };
   return decide({ type: "RecordVariants", mediaId, ownerId, made });
 }
 

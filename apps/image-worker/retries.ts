@@ -2,7 +2,7 @@ import type { LogRecord, NewRecord } from "../../infra/event-log/port.ts";
 
 /** Attempts that failed and are to be repeated once their time has come. */
 export const retryTopic = "media-retries";
-/** What failed for good, or cannot be read. Kept until someone looks. */
+/** What failed for good, or cannot be read. Kept until someone looks: see `dead-letters.ts`. */
 export const deadLetterTopic = "media-dead-letters";
 
 /** Milliseconds before the second, third and fourth attempt. */
@@ -34,6 +34,18 @@ export function afterFailure(record: LogRecord, error: unknown, now: Date): NewR
 
 export function deadLetter(record: LogRecord, error: unknown): NewRecord {
   return moved(record, deadLetterTopic, error, {});
+}
+
+/** A dead letter as it goes to the retry lane, its attempts before it again. */
+export function firstAttemptAt(letter: LogRecord): NewRecord {
+  const { key, value, headers: all } = letter;
+  const { [attemptHeader]: _, [errorHeader]: __, [notBeforeHeader]: ___, ...headers } = all;
+  return { topic: retryTopic, key, value, headers };
+}
+
+/** What the last attempt failed with. */
+export function errorOf(record: LogRecord): string {
+  return record.headers[errorHeader] ?? "";
 }
 
 function moved(

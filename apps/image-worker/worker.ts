@@ -1,16 +1,18 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { DomainEvent } from "../../domain/events.ts";
-import { partitionCount, UnreadableEvent } from "../../domain/event.ts";
+import { type EventOf, partitionCount, UnreadableEvent } from "../../domain/event.ts";
+import type { MediaUploaded } from "../../domain/media.ts";
 import { decodeEvent, encodeEvent, type TextSealer } from "../../infra/event-log/codec.ts";
-import type { EventLog, LogRecord, NewRecord } from "../../infra/event-log/port.ts";
+import type { LogRecord, NewRecord, TopicSpec } from "../../infra/event-log/port.ts";
 import { carriedOn, tracedRecord } from "../../infra/event-log/tracing.ts";
-import type { ImageProcessor } from "../../infra/images/port.ts";
 import { type ObjectStore, StoreUnavailable } from "../../infra/object-store/port.ts";
-import type { Logger } from "../../infra/telemetry/logger.ts";
 import { noteFailure } from "../../infra/telemetry/tracing.ts";
 import { inParallel } from "../in-parallel.ts";
-import { makeVariants, type Uploaded } from "./medium.ts";
+import { makeVariants } from "./medium.ts";
 import { attempts, attemptSeconds, variantsSeconds, whileInHand } from "./metrics.ts";
+import type { ImageWorkerOptions } from "./options.ts";
+import { regenerationTopics } from "./regeneration-records.ts";
+import { startRegenerations } from "./regenerations.ts";
 import {
   afterFailure,
   attemptAt,
@@ -20,18 +22,7 @@ import {
   retryTopic,
 } from "./retries.ts";
 
-export interface ImageWorkerOptions {
-  readonly log: EventLog;
-  readonly store: ObjectStore;
-  readonly processor: ImageProcessor;
-  readonly logger: Logger;
-  now(): Date;
-  newId(): string;
-  /** Waits out a back-off; real time when left out. */
-  sleep?(milliseconds: number, signal: AbortSignal): Promise<void>;
-  /** Images at a time on each lane, 2 when left out. */
-  readonly concurrency?: number;
-}
+export type { ImageWorkerOptions };
 
 export interface ImageWorker {
   /** Finishes the images in hand and leaves the groups; what was not begun comes again. */
@@ -39,6 +30,16 @@ export interface ImageWorker {
 }
 
 const mediaTopic = "media";
+
+/** What an image worker reads and writes. */
+export const imageWorkerTopics: readonly TopicSpec[] = [
+  ...[mediaTopic, retryTopic, deadLetterTopic].map((name) => ({
+    name,
+    partitions: partitionCount,
+  })),
+  ...regenerationTopics,
+];
+
 /** Small, so that little is done twice after a kill. */
 const maximumBatch = 32;
 
@@ -49,24 +50,33 @@ const maximumBatch = 32;
  * letters, so that it delays no other; an outage of the whole store, for which no file is to blame,
  * holds the lane instead. The record is moved before its offset is committed: killed at any instant,
  * the worker does some of its work twice and none of it never.
+ *
+ * What was made by another recipe is made again on a lane that gives way to uploads.
  */
 export async function startImageWorker(options: ImageWorkerOptions): Promise<ImageWorker> {
   const { log, logger, now, sleep = pause, concurrency = 2 } = options;
-  const topics = [mediaTopic, retryTopic, deadLetterTopic];
-  await log.ensureTopics(topics.map((name) => ({ name, partitions: partitionCount })));
+  await log.ensureTopics(imageWorkerTopics);
   const onError = (error: unknown) => {
     if (error instanceof Error && error.name === "AbortError") return;
     logger.error("the image worker stumbled and tries again", { error });
   };
+  let inHand = 0;
   const uploads = await log.consume({
     group: "image-worker",
     topics: [mediaTopic],
     maximumBatch,
-    handle: (records, signal) =>
-      whileInHand(
-        records.filter(isUpload),
-        () => inParallel(records, concurrency, signal, (record) => attempt(record, options)),
-      ),
+    handle: async (records, signal) => {
+      const uploads = records.filter(isUpload);
+      inHand += uploads.length;
+      try {
+        await whileInHand(
+          uploads,
+          () => inParallel(records, concurrency, signal, (record) => attempt(record, options)),
+        );
+      } finally {
+        inHand -= uploads.length;
+      }
+    },
     onError,
   });
   const retries = await log.consume({
@@ -83,9 +93,10 @@ export async function startImageWorker(options: ImageWorkerOptions): Promise<Ima
     },
     onError,
   });
+  const regenerations = await startRegenerations({ ...options, onError, busy: () => inHand > 0 });
   return {
     async stop() {
-      await Promise.all([uploads.stop(), retries.stop()]);
+      await Promise.all([uploads.stop(), retries.stop(), regenerations.stop()]);
     },
   };
 }
@@ -97,15 +108,15 @@ async function attempt(record: LogRecord, options: ImageWorkerOptions): Promise<
 }
 
 async function attemptUpload(
-  upload: Uploaded,
+  upload: EventOf<typeof MediaUploaded>,
   record: LogRecord,
   options: ImageWorkerOptions,
 ): Promise<void> {
-  const { log, store, logger } = options;
+  const { log, store, processor, logger } = options;
   const fields = { mediaId: upload.data.mediaId, attempt: attemptAt(record) };
   const stopTimer = attemptSeconds.startTimer();
   try {
-    const events = await makeVariants(upload, store, options.processor, {
+    const events = await makeVariants(upload.data, processor.recipe, store, processor, {
       now: options.now().toISOString(),
       nextId: options.newId,
     });
@@ -138,7 +149,7 @@ function isUpload({ headers }: LogRecord): boolean {
 async function readUpload(
   record: LogRecord,
   options: ImageWorkerOptions,
-): Promise<Uploaded | undefined> {
+): Promise<EventOf<typeof MediaUploaded> | undefined> {
   try {
     const event = await decodeEvent({ ...record, topic: mediaTopic }, noText);
     return event.type === "MediaUploaded" ? event : undefined;

@@ -9,6 +9,7 @@ import type { EventLog, LogRecord, NewRecord } from "../../infra/event-log/port.
 import { createIsolatedProcessor, type IsolatedProcessor } from "../../infra/images/isolated.ts";
 import { type ObjectStore, StoreUnavailable } from "../../infra/object-store/port.ts";
 import { type Fields, type Logger, silentLogger } from "../../infra/telemetry/logger.ts";
+import { regenerationRecord } from "./regeneration-records.ts";
 import { deadLetterTopic, retryTopic } from "./retries.ts";
 import { type ImageWorkerOptions, startImageWorker } from "./worker.ts";
 import { openEngines } from "./worker_test_engines.ts";
@@ -175,6 +176,46 @@ Deno.test("a file that kills its image process is given up; the worker lives", a
   deadly = false;
   const next = await world.upload(await photograph(300, 400));
   assert.equal((await world.outcomeOf(next.mediaId)).type, "VariantsReady");
+});
+
+Deno.test("what is made again gives way to uploads", async () => {
+  await using world = await openWorld();
+  const old = await world.upload(await photograph(400, 300));
+  const waits = Promise.withResolvers<void>();
+  const begins = Promise.withResolvers<void>();
+  const order: string[] = [];
+  const store = intercepting(world.store, {
+    async get(key) {
+      const again = key.endsWith(old.mediaId) && order.includes("old");
+      order.push(again ? "old again" : key.endsWith(old.mediaId) ? "old" : "upload");
+      if (order.length === 2) {
+        begins.resolve();
+        await waits.promise;
+      }
+      return await world.store.get(key);
+    },
+  });
+  let gaveWay = 0;
+  await using _worker = await world.startWorker({
+    store,
+    sleep: async () => {
+      if (++gaveWay === 3) waits.resolve();
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    },
+  });
+  await world.outcomeOf(old.mediaId);
+  await world.upload(await photograph(300, 400));
+  await begins.promise;
+  const { mediaId, ownerId } = old;
+  await world.log.append([
+    regenerationRecord({ ask: "regenerate", mediaId, ownerId, recipe: 2 }),
+  ]);
+  await until("it is made again", async () => {
+    const events = await world.eventsOf(mediaId);
+    return events.some((event) => event.type === "VariantsReady" && event.data.recipe === 2);
+  });
+  assert.deepEqual(order, ["old", "upload", "old again"]);
+  assert.ok(gaveWay >= 3);
 });
 
 Deno.test("stopping while a retry waits loses nothing: the next worker makes it", async () => {

@@ -1,5 +1,6 @@
 import type { z } from "zod";
 import type { Engines } from "../../infra/config/engines.ts";
+import type { TextSealer } from "../../infra/event-log/codec.ts";
 import type { Logger } from "../../infra/telemetry/logger.ts";
 import type { LiveSql } from "../../projections/runner/live-schemas.ts";
 
@@ -7,10 +8,11 @@ import type { LiveSql } from "../../projections/runner/live-schemas.ts";
 export interface OperatorEngines extends
   Pick<
     Engines,
-    "log" | "sql" | "feedCaches" | "cardCache" | "store" | "edge" | "sealer"
+    "log" | "sql" | "feedCaches" | "cardCache" | "store" | "edge"
   > {
   /** The live versions of the projections, over `sql`. */
   readonly live: LiveSql;
+  readonly sealer: TextSealer;
   readonly cdnBaseUrl: string;
   readonly pullThreshold: number;
   readonly logger: Logger;

@@ -1,12 +1,18 @@
 import { z } from "zod";
+import { dlqOperations } from "./dlq.ts";
 import { feedOperations } from "./feeds.ts";
 import { projectionOperations } from "./projections.ts";
+import { logOperations } from "./log.ts";
+import { mediaOperations } from "./media.ts";
 import { type Operation, type OperatorEngines, Refused, type Told } from "./operation.ts";
 
 /** All that may be asked, by name. */
 export const operations = {
+  ...dlqOperations,
   ...feedOperations,
   ...projectionOperations,
+  ...logOperations,
+  ...mediaOperations,
 };
 
 export type Operations = typeof operations;

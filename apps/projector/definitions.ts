@@ -8,7 +8,7 @@ import { createManifests } from "../../projections/manifests/manifests.ts";
 import { readModel } from "../../projections/read-model/read-model.ts";
 import { eachAccountId } from "../../projections/read-model/reads/each-account.ts";
 import type { LiveSql } from "../../projections/runner/live-schemas.ts";
-import { define, type Definition } from "../../projections/runner/projection.ts";
+import { define, type Definition, type Projection } from "../../projections/runner/projection.ts";
 import { FeedFiller } from "../queries/feed-filler.ts";
 
 export interface DefinitionServices extends Pick<Engines, "log" | "feedCaches" | "cardCache"> {
@@ -26,6 +26,12 @@ export function createDefinitions(services: DefinitionServices): readonly Defini
     define(createCards({ cardCache, live })),
     feedsDefinition(services),
   ];
+}
+
+/** The live version of each, as it is now. */
+export async function liveProjections(services: DefinitionServices): Promise<Projection[]> {
+  const { versions } = await services.live.refresh();
+  return createDefinitions(services).map(({ name, at }) => at(versions.get(name) ?? 1).projection);
 }
 
 /** What is live is another version now: nobody is to show what was kept of the one before. */

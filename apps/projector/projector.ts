@@ -9,6 +9,7 @@ import { starting, type Stoppable } from "../stoppable.ts";
 import { announce, createDefinitions } from "./definitions.ts";
 import { startLane } from "./lanes/lane.ts";
 import { purgeLane } from "./lanes/purges.ts";
+import { retirementLane } from "./lanes/retirements.ts";
 import { notificationLane, signedUploadLane } from "./lanes/uploads.ts";
 import { endAccount } from "./reactors/end-account.ts";
 import { purgeMedia } from "./reactors/purge-media.ts";
@@ -68,7 +69,7 @@ export function runProjector(
     for (const reactor of [purgeMedia(services), endAccount(services, closingGraceMs)]) {
       started.add(await startReactor(reactor, services));
     }
-    const lanes = [purgeLane, signedUploadLane, notificationLane];
+    const lanes = [purgeLane, retirementLane, signedUploadLane, notificationLane];
     for (const lane of lanes) {
       started.add(await startLane(lane(services), { ...services, sql }));
     }

@@ -1,6 +1,7 @@
 /** What the tests of lanes and reactors share: projections on real engines, in folders of their own. */
 import { topics } from "../../domain/event.ts";
 import type { DomainEvent } from "../../domain/events.ts";
+import { createMemoryCardCache } from "../../infra/card-cache/memory.ts";
 import { noEdgeCache } from "../../infra/edge-cache/none.ts";
 import type { EdgeCache } from "../../infra/edge-cache/port.ts";
 import { decodeEvent, encodeEvent, type TextSealer } from "../../infra/event-log/codec.ts";
@@ -12,6 +13,7 @@ import type { ObjectStore } from "../../infra/object-store/port.ts";
 import { openPglite } from "../../infra/sql/pglite.ts";
 import type { Sql } from "../../infra/sql/port.ts";
 import { silentLogger } from "../../infra/telemetry/logger.ts";
+import { createCards } from "../../projections/cards/cards.ts";
 import { createManifests } from "../../projections/manifests/manifests.ts";
 import { readModel } from "../../projections/read-model/read-model.ts";
 import { LiveSql } from "../../projections/runner/live-schemas.ts";
@@ -40,7 +42,11 @@ export async function openWorld(
     await ensureTopics(log);
     const progress = new Progress(sql);
     const logger = silentLogger;
-    const projections = [readModel, createManifests({ cdnBaseUrl: "https://cdn.example" })];
+    const projections = [
+      readModel,
+      createManifests({ cdnBaseUrl: "https://cdn.example" }),
+      createCards({ cardCache: createMemoryCardCache() }),
+    ];
     const projector = await startProjector({
       log,
       sql,

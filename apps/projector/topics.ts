@@ -1,6 +1,7 @@
 import { partitionCount, topics } from "../../domain/event.ts";
-import type { EventLog } from "../../infra/event-log/port.ts";
+import type { EventLog, TopicSpec } from "../../infra/event-log/port.ts";
 import { signedUploads } from "../commands/signed-uploads.ts";
+import { regenerationTopics } from "../image-worker/regeneration-records.ts";
 import { purges } from "./lanes/purges.ts";
 import { storeNotifications } from "./lanes/uploads.ts";
 
@@ -10,9 +11,13 @@ export { storeNotifications };
 const laneRetention = 7 * 24 * 60 * 60 * 1000;
 
 /** The facts, and the lanes beside them. */
+export const projectorTopics: readonly TopicSpec[] = [
+  ...topics.map((name) => ({ name, partitions: partitionCount })),
+  ...[signedUploads, storeNotifications, purges]
+    .map((name) => ({ name, partitions: partitionCount, retentionMs: laneRetention })),
+  ...regenerationTopics,
+];
+
 export function ensureTopics(log: EventLog): Promise<void> {
-  const facts = topics.map((name) => ({ name, partitions: partitionCount }));
-  const lanes = [signedUploads, storeNotifications, purges]
-    .map((name) => ({ name, partitions: partitionCount, retentionMs: laneRetention }));
-  return log.ensureTopics([...facts, ...lanes]);
+  return log.ensureTopics(projectorTopics);
 }

@@ -55,6 +55,23 @@ export function testEventLog(name: string, create: () => Promise<LogUnderTest>):
     },
   );
 
+  must(
+    "inspectTopics: names what differs and what is not there, and creates nothing",
+    async (bench) => {
+      const log = await bench.open();
+      const topic = await bench.topic(log, 3);
+      const absent = bench.newTopicSpec(2);
+      assert.deepEqual(await log.inspectTopics([{ name: topic, partitions: 3 }]), []);
+      const problems = await log.inspectTopics([{ name: topic, partitions: 4 }, absent]);
+      assert.deepEqual(problems.map(({ topic, absent }) => [topic, absent]), [
+        [topic, false],
+        [absent.name, true],
+      ]);
+      for (const { topic, message } of problems) assert.ok(message.includes(topic), message);
+      await assert.rejects(log.watermarks([absent.name]), TopicMismatch);
+    },
+  );
+
   must("append: says where each record lies, in the order given", async (bench) => {
     const log = await bench.open();
     const [a, b] = [await bench.topic(log, 1), await bench.topic(log, 4)];

@@ -2,7 +2,7 @@ import type { Logger } from "../telemetry/logger.ts";
 import { Brokers, type ClientOptions, earliest, latest } from "./kafka/brokers.ts";
 import { Consumer } from "./kafka/consumer.ts";
 import { untilAvailable } from "./kafka/patience.ts";
-import { type Durability, ensureTopics } from "./kafka/topics.ts";
+import { type Durability, ensureTopics, inspectTopics } from "./kafka/topics.ts";
 import { Writer } from "./kafka/writer.ts";
 import {
   type Appended,
@@ -14,6 +14,7 @@ import {
   type NewRecord,
   TopicMismatch,
   type TopicPartition,
+  type TopicProblem,
   type TopicSpec,
   type Watermarks,
 } from "./port.ts";
@@ -77,6 +78,11 @@ class KafkaLog implements EventLog {
   async ensureTopics(topics: readonly TopicSpec[]): Promise<void> {
     this.#assertOpen();
     await ensureTopics(topics, this.#durability, this.#clients, this.#brokers);
+  }
+
+  async inspectTopics(topics: readonly TopicSpec[]): Promise<TopicProblem[]> {
+    this.#assertOpen();
+    return await inspectTopics(topics, this.#durability, this.#clients, this.#brokers);
   }
 
   async append(records: readonly NewRecord[]): Promise<Appended[]> {

@@ -35,6 +35,7 @@ export function observed(log: EventLog, system: string): EventLog {
   return {
     append,
     ensureTopics: (topics) => log.ensureTopics(topics),
+    inspectTopics: (topics) => log.inspectTopics(topics),
     read: (partition, from, options) => log.read(partition, from, options),
     watermarks: (topics) => log.watermarks(topics),
     consume: (options) => log.consume(options),

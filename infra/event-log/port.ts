@@ -9,6 +9,9 @@ export interface EventLog {
    */
   ensureTopics(topics: readonly TopicSpec[]): Promise<void>;
 
+  /** What `ensureTopics` would create or refuse, and does neither. */
+  inspectTopics(topics: readonly TopicSpec[]): Promise<TopicProblem[]>;
+
   /**
    * Appends records and resolves once all are durable (fsync, or acks=all), with where each lies, in
    * the order given. Records of one partition appended by one call keep their order and lie side by
@@ -45,6 +48,14 @@ export interface TopicSpec {
   readonly partitions: number;
   /** Milliseconds after which records may be removed; for ever when left out, as facts are kept. */
   readonly retentionMs?: number;
+}
+
+export interface TopicProblem {
+  readonly topic: string;
+  /** It is not there. */
+  readonly absent: boolean;
+  /** What is wrong, and what mends it. */
+  readonly message: string;
 }
 
 export interface TopicPartition {

@@ -9,6 +9,7 @@ import {
   LogUnavailable,
   type NewRecord,
   type TopicPartition,
+  type TopicProblem,
   type TopicSpec,
   type Watermarks,
 } from "./port.ts";
@@ -73,6 +74,13 @@ class SqliteLog implements EventLog {
   async ensureTopics(topics: readonly TopicSpec[]): Promise<void> {
     this.#assertOpen();
     await this.#writer.write(() => topics.forEach((topic) => this.#records.ensureTopic(topic)));
+  }
+
+  inspectTopics(topics: readonly TopicSpec[]): Promise<TopicProblem[]> {
+    return Promise.try(() => {
+      this.#assertOpen();
+      return this.#query(() => topics.flatMap((topic) => this.#records.inspectTopic(topic) ?? []));
+    });
   }
 
   async append(records: readonly NewRecord[]): Promise<Appended[]> {

@@ -136,9 +136,11 @@ export function createRedisFeedCache(
  * Every version over the same connections. What a dropped one holds is left to its expiry, at most a
  * week, and to eviction: a scan of every key would cost the readers of the others more.
  */
-export function createRedisFeedCaches({ client }: { client: RedisClient }): FeedCaches {
+export function createRedisFeedCaches(
+  { client, prefix = "" }: { client: RedisClient; prefix?: string },
+): FeedCaches {
   const versions = new Map<number, ReturnType<FeedCaches["at"]>>();
-  const prefixOf = (version: number) => version === 1 ? "" : `v${version}:`;
+  const prefixOf = (version: number) => prefix + (version === 1 ? "" : `v${version}:`);
   const at = (version: number) =>
     versions.getOrInsertComputed(version, () => ({
       feedCache: createRedisFeedCache({ client, prefix: `${prefixOf(version)}feed:` }),

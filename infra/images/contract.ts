@@ -257,6 +257,16 @@ export function imageProcessorContract(
     assert.deepEqual(first, second);
   });
 
+  test("another recipe makes the same picture, smaller where it takes longer over it", async (processor) => {
+    const original = await noise(1400, 900).blur(4).jpeg().toBuffer();
+    const first = await processor.process(original);
+    const second = await processor.process(original, 2);
+    assert.deepEqual(sizes(second), sizes(first));
+    assert.ok(second.variants.large.bytes.length < first.variants.large.bytes.length);
+    assert.deepEqual(await processor.process(original, 1), first);
+    await assert.rejects(processor.process(original, 99), /recipe 99 is not known here: 1, 2 are/);
+  });
+
   const bad: readonly [string, () => Uint8Array | Promise<Uint8Array>, string][] = [
     ["nothing", () => new Uint8Array(), "empty"],
     ["text", () => latin1("hello"), "not-an-image"],

@@ -2,7 +2,7 @@
 import type { z } from "zod";
 import { variantNames } from "../../domain/media.ts";
 import { FrameReader, FrameWriter } from "./frames.ts";
-import type { reply } from "./isolated.ts";
+import { type reply, request } from "./isolated.ts";
 import { type EncodedImage, Unprocessable } from "./port.ts";
 import { createSharpProcessor } from "./sharp.ts";
 
@@ -12,14 +12,15 @@ const output = new FrameWriter(Deno.stdout.writable);
 
 for (let frame = await input.read(); frame; frame = await input.read()) {
   const [original = new Uint8Array()] = frame.blobs;
-  await output.write(await answer(original));
+  await output.write(await answer(original, request.parse(frame.header).recipe));
 }
 
 async function answer(
   original: Uint8Array,
+  recipe: number,
 ): Promise<{ header: z.input<typeof reply>; blobs: readonly Uint8Array[] }> {
   try {
-    const { variants, ...image } = await processor.process(original);
+    const { variants, ...image } = await processor.process(original, recipe);
     const { thumbnail, medium, large } = variants;
     const described = {
       thumbnail: withoutBytes(thumbnail),

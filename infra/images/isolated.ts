@@ -45,10 +45,10 @@ export function createIsolatedProcessor(
   };
   return {
     recipe,
-    async process(original) {
+    async process(original, named = recipe) {
       const process = await take();
       try {
-        return await process.process(original);
+        return await process.process(original, named);
       } finally {
         giveBack(process);
       }
@@ -64,6 +64,8 @@ const described = z.strictObject({
   contentType: z.string(),
   extension: z.string(),
 });
+
+export const request = z.strictObject({ recipe: z.int() });
 
 export const reply = z.discriminatedUnion("outcome", [
   z.strictObject({
@@ -92,7 +94,7 @@ class ImageProcess {
     this.#logger = logger;
   }
 
-  async process(original: Uint8Array): Promise<ProcessedImage> {
+  async process(original: Uint8Array, recipe: number): Promise<ProcessedImage> {
     const running = this.#running ??= start(this.#logger);
     let late = false;
     const timer = setTimeout(() => {
@@ -101,7 +103,7 @@ class ImageProcess {
     }, timeLimitMs);
     try {
       // A process that dies breaks the pipe, ends the stream, or both: its status says which death.
-      await running.input.write({ header: {}, blobs: [original] }).catch(() => {});
+      await running.input.write({ header: { recipe }, blobs: [original] }).catch(() => {});
       const frame = await running.output.read().catch(() => undefined);
       if (frame) return unpack(reply.parse(frame.header), frame.blobs);
     } finally {

@@ -2,13 +2,14 @@ import type { RejectionReason, VariantName } from "../../domain/media.ts";
 
 /** Makes the three variants of a photograph. */
 export interface ImageProcessor {
-  /** The version of how variants are made: a change of size, format or quality is a new recipe. */
+  /** The version of how uploads are made: a change of size, format or quality is a new recipe. */
   readonly recipe: number;
   /**
-   * Decodes once, makes all three variants and the placeholder. The same bytes give the same bytes.
+   * Decodes once, makes all three variants and the placeholder, by another recipe where one is named.
+   * The same bytes and recipe give the same bytes.
    * @throws {Unprocessable} when these bytes can never become variants.
    */
-  process(original: Uint8Array): Promise<ProcessedImage>;
+  process(original: Uint8Array, recipe?: number): Promise<ProcessedImage>;
 }
 
 export interface ProcessedImage {

@@ -1,9 +1,31 @@
 import { variantWidths } from "../../domain/media.ts";
 
-/** Goes up with every change of size, crop, format or quality: see README.md. */
+/** How WebP is made: quality 0 to 100, effort 0 to 6. */
+export interface Encoding {
+  readonly quality: number;
+  readonly effort: number;
+}
+
+/**
+ * Every recipe there is, by its number, which goes up with every change of size, crop, format or
+ * quality: see README.md. What a number means never changes, since keys and manifests bear it.
+ */
+const recipes: Readonly<Record<number, Encoding>> = {
+  1: { quality: 80, effort: 4 },
+  2: { quality: 80, effort: 6 },
+};
+
+/** What uploads are made by. */
 export const recipe = 1;
 
-export const encoding = { quality: 80, effort: 4 } as const;
+export const recipeNumbers: readonly number[] = Object.keys(recipes).map(Number);
+
+/** @throws for a number that this release does not know. */
+export function encodingOf(recipe: number): Encoding {
+  const encoding = recipes[recipe];
+  if (encoding) return encoding;
+  throw new Error(`recipe ${recipe} is not known here: ${recipeNumbers.join(", ")} are`);
+}
 
 export interface Size {
   readonly width: number;

@@ -8,7 +8,7 @@ import {
   Unprocessable,
 } from "./port.ts";
 import { rejection, tooManyPixels } from "./complaint.ts";
-import { cutsOf, encoding, recipe, type Size } from "./recipe.ts";
+import { cutsOf, type Encoding, encodingOf, recipe as current, type Size } from "./recipe.ts";
 import { type Format, sniff } from "./sniff.ts";
 
 /**
@@ -24,7 +24,7 @@ export function createSharpProcessor(): ImageProcessor {
   sharp.concurrency(1);
   sharp.block({ operation: ["VipsForeignLoad"] });
   sharp.unblock({ operation: loaders });
-  return { recipe, process };
+  return { recipe: current, process };
 }
 
 const loaders = ["Jpeg", "Png", "Webp", "Heif", "Nsgif"].map((name) => `VipsForeignLoad${name}`);
@@ -34,7 +34,8 @@ const decodesHeic = sharp.format.heif.input.fileSuffix?.includes(".heic") ?? fal
 
 type Raster = { readonly data: Uint8Array; readonly info: OutputInfo };
 
-async function process(original: Uint8Array): Promise<ProcessedImage> {
+async function process(original: Uint8Array, recipe = current): Promise<ProcessedImage> {
+  const encoding = encodingOf(recipe);
   const format = sniff(original);
   if (format === "heic" && !decodesHeic) {
     throw new Unprocessable("unsupported-format", "HEIC images cannot be used; try a JPEG.");
@@ -44,9 +45,9 @@ async function process(original: Uint8Array): Promise<ProcessedImage> {
 
   const raster = await decode(original, format, size, wide);
   const [largeImage, mediumImage, thumbnailImage, placeholder] = await Promise.all([
-    encode(resize(raster, large)),
-    encode(resize(raster, medium)),
-    encode(pixels(raster).resize(square, square, { fit: "cover", position: "centre" })),
+    encode(resize(raster, large), encoding),
+    encode(resize(raster, medium), encoding),
+    encode(pixels(raster).resize(square, square, { fit: "cover", position: "centre" }), encoding),
     thumbhash(raster),
   ]);
   return {
@@ -100,7 +101,7 @@ function resize(raster: Raster, size: Size): Sharp {
   return pixels(raster).resize({ ...size, fit: "fill" });
 }
 
-async function encode(image: Sharp): Promise<EncodedImage> {
+async function encode(image: Sharp, encoding: Encoding): Promise<EncodedImage> {
   const { data, info } = await image
     .webp(encoding)
     .toBuffer({ resolveWithObject: true });

@@ -54,7 +54,7 @@ async function scene() {
   const sql = new LiveSql(database);
   const written = new WrittenLog(await encodeAll(events), 4);
   const log = {
-    ...{ ensureTopics: never, append: never, consume: never, close: never },
+    ...{ ensureTopics: never, inspectTopics: never, append: never, consume: never, close: never },
     read: written.read.bind(written),
     watermarks: written.watermarks.bind(written),
   };

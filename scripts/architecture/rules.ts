@@ -33,6 +33,7 @@ const commonInfra = ["infra/config/", "infra/http/", "infra/telemetry/"];
 const onEveryEngine: Readonly<Record<string, readonly string[]>> = {
   "infra/event-log/": ["codec", "ids", "partitioner", "position", "tracing"],
   "infra/identity/": ["outbox", "passwords", "sealing", "server-secret", "sessions", "tokens"],
+  "infra/images/": ["recipe"],
   "infra/sql/": ["migrate"],
 };
 

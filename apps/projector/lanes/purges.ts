@@ -29,7 +29,16 @@ const purgeRecord = z.strictObject({
   /** Of the variants there were. */
   keys: z.array(z.string()),
 });
-type Purge = z.infer<typeof purgeRecord>;
+export type Purge = z.infer<typeof purgeRecord>;
+
+/** Undefined for what this program did not write. */
+export function readPurge({ value }: Pick<LogRecord, "value">): Purge | undefined {
+  try {
+    return purgeRecord.safeParse(JSON.parse(value)).data;
+  } catch {
+    return undefined;
+  }
+}
 
 /**
  * Takes a medium out of the store and the edge. The original goes first, so that a worker that is
@@ -40,15 +49,25 @@ type Purge = z.infer<typeof purgeRecord>;
  */
 export async function purge(
   medium: Omit<Purge, "keys">,
-  { log, store, edge, logger }: PurgeServices,
+  services: PurgeServices,
 ): Promise<void> {
+  const { store } = services;
   await store.delete([originalKey(medium.ownerId, medium.mediaId)]);
   const keys: string[] = [];
   for await (const { key } of store.list(variantPrefix(medium.mediaId))) keys.push(key);
-  await log.append([recordOf({ ...medium, keys })]);
+  await purgeVariants({ ...medium, keys }, services);
+}
+
+/** Takes these variants out of the store and the edge, as `purge` does; the medium lives on. */
+export async function purgeVariants(
+  variants: Purge,
+  { log, store, edge, logger }: PurgeServices,
+): Promise<void> {
+  const { mediaId, keys } = variants;
+  await log.append([recordOf(variants)]);
   await store.delete(keys);
   await edge.purge(keys).catch((error) =>
-    logger.warn("the edge has not been purged yet", { mediaId: medium.mediaId, error })
+    logger.warn("the edge has not been purged yet", { mediaId, error })
   );
 }
 
@@ -87,12 +106,11 @@ function recordOf(purge: Purge): NewRecord {
   return { topic: purges, key: purge.mediaId, value: JSON.stringify(purge), headers: {} };
 }
 
-/** Undefined for what this program did not write. */
 function purgeOf(record: LogRecord, logger: ReactorServices["logger"]): Purge | undefined {
-  try {
-    return purgeRecord.parse(JSON.parse(record.value));
-  } catch (error) {
-    const { topic, partition, offset } = record;
-    logger.error("a lane passed over a record it cannot read", { topic, partition, offset, error });
+  const purge = readPurge(record);
+  const { topic, partition, offset } = record;
+  if (!purge) {
+    logger.error("a lane passed over a record it cannot read", { topic, partition, offset });
   }
+  return purge;
 }

@@ -16,6 +16,8 @@ import { purge, type PurgeServices } from "./purges.ts";
 const concurrency = 16;
 /** Milliseconds that an upload may take which began as its signature expired: 50 MiB at 1 Mbit/s. */
 const longestUpload = 10 * 60 * 1000;
+/** Milliseconds after its signature within which an upload can still begin, or be under way. */
+export const uploadWindow = uploadLifetime * 1000 + longestUpload;
 /** Milliseconds in which a client says itself that its upload is done. */
 const clientsTurn = 10_000;
 
@@ -32,7 +34,7 @@ const clientsTurn = 10_000;
 export function signedUploadLane(services: PurgeServices): Lane {
   return {
     topic: signedUploads,
-    delayMs: uploadLifetime * 1000 + longestUpload,
+    delayMs: uploadWindow,
     intervalMs: 60_000,
     batchSize: 50,
     handle: (records, signal) => sweep("signature", records.flatMap(signedKeys), services, signal),

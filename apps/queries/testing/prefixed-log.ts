@@ -13,6 +13,10 @@ export function prefixedLog(log: EventLog, prefix: string): EventLog {
   return {
     ensureTopics: (topics) =>
       log.ensureTopics(topics.map((topic) => ({ ...topic, name: prefix + topic.name }))),
+    inspectTopics: async (topics) => {
+      const specs = topics.map((topic) => ({ ...topic, name: prefix + topic.name }));
+      return (await log.inspectTopics(specs)).map(outOf);
+    },
     append: async (records) => (await log.append(records.map(into))).map(outOf),
     async *read(partition, from, options) {
       for await (const batch of log.read(into(partition), from, options)) yield batch.map(outOf);

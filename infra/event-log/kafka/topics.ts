@@ -1,5 +1,5 @@
 import { Admin, ConfigResourceTypes, metadataV12 } from "@platformatic/kafka";
-import { maximumRecordBytes, TopicMismatch, type TopicSpec } from "../port.ts";
+import { maximumRecordBytes, TopicMismatch, type TopicProblem, type TopicSpec } from "../port.ts";
 import { askingInTurn, type Brokers, type ClientOptions, connectionOptions } from "./brokers.ts";
 import { isProtocolError, untilAvailable } from "./patience.ts";
 
@@ -91,6 +91,38 @@ export async function ensureTopics(
   } finally {
     await admin.close();
   }
+}
+
+/** What `ensureTopics` would create or refuse. */
+export async function inspectTopics(
+  specs: readonly TopicSpec[],
+  durability: Durability,
+  options: ClientOptions,
+  brokers: Brokers,
+): Promise<TopicProblem[]> {
+  const admin = askingInTurn(new Admin(connectionOptions(options)));
+  const problems: TopicProblem[] = [];
+  let absent = true;
+  try {
+    for (const spec of specs) {
+      try {
+        absent = true;
+        await brokers.partitions(spec.name);
+        absent = false;
+        const actual = await untilAvailable(
+          `describing the topic ${spec.name}`,
+          () => describe(admin, spec.name, brokers),
+        );
+        assertTopic(spec, actual, durability, options.brokers);
+      } catch (error) {
+        if (!(error instanceof TopicMismatch)) throw error;
+        problems.push({ topic: spec.name, absent, message: error.message });
+      }
+    }
+  } finally {
+    await admin.close();
+  }
+  return problems;
 }
 
 async function create(admin: Admin, spec: TopicSpec, durability: Durability): Promise<void> {

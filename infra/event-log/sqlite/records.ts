@@ -7,6 +7,7 @@ import {
   type NewRecord,
   TopicMismatch,
   type TopicPartition,
+  type TopicProblem,
   type TopicSpec,
 } from "../port.ts";
 
@@ -41,14 +42,23 @@ export class Records {
 
   /** @throws {TopicMismatch} when it is there with another number of partitions. */
   ensureTopic(spec: TopicSpec): void {
-    const stored = this.#find(spec.name);
-    if (!stored) this.#createTopic.run(spec.name, spec.partitions);
-    else if (stored.partitions !== spec.partitions) {
-      throw new TopicMismatch(
-        `topic ${spec.name} has ${stored.partitions} partitions, not ${spec.partitions}. They cannot be ` +
-          `changed, since keys would move: ask for ${stored.partitions}, or move the log's file away with mv`,
-      );
+    const problem = this.inspectTopic(spec);
+    if (problem?.absent) this.#createTopic.run(spec.name, spec.partitions);
+    else if (problem) throw new TopicMismatch(problem.message);
+  }
+
+  inspectTopic({ name, partitions }: TopicSpec): TopicProblem | undefined {
+    const stored = this.#find(name);
+    if (!stored) {
+      const message =
+        `there is no topic ${name}: the processes that need it create it as they start`;
+      return { topic: name, absent: true, message };
     }
+    if (stored.partitions === partitions) return undefined;
+    const message = `topic ${name} has ${stored.partitions} partitions, not ${partitions}. They ` +
+      `cannot be changed, since keys would move: ask for ${stored.partitions}, or move the log's ` +
+      `file away with mv`;
+    return { topic: name, absent: false, message };
   }
 
   /**
