@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { openRedis, type RedisAddress } from "../feed-cache/redis-client.ts";
+import { openRedis, type RedisAddress } from "../redis/client.ts";
 import { Keys } from "../feed-cache/redis_test_keys.ts";
 import { silentLogger } from "../telemetry/logger.ts";
 import { cardCacheContract, newKey, until } from "./contract.ts";

@@ -3,7 +3,7 @@ import { createNginxEdge } from "../edge-cache/nginx.ts";
 import { noEdgeCache } from "../edge-cache/none.ts";
 import type { EdgeCache } from "../edge-cache/port.ts";
 import { openKafkaLog } from "../event-log/kafka.ts";
-import { closeRedis, openRedis } from "../feed-cache/redis-client.ts";
+import { closeRedis, openRedis } from "../redis/client.ts";
 import { createRedisFeedCache } from "../feed-cache/redis.ts";
 import { createRateLimits, type RateLimits } from "../http/rate-limit.ts";
 import { redisRateStore } from "../http/rate-limit-redis.ts";
