@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { createMemoryFeedCache } from "../../infra/feed-cache/memory.ts";
 import { type FeedCache, feedWindow } from "../../infra/feed-cache/port.ts";
+import type { Sql } from "../../infra/sql/port.ts";
 import {
   blocked,
   followed,
@@ -53,6 +54,46 @@ function held(cache: FeedCache, method: "claim" | "fill") {
   };
   return { cache: behind, reached: reached.promise, letGo: () => gate.resolve() };
 }
+
+/** A database that answers together what it was asked together, and tells how much that was. */
+function inRounds(sql: Sql) {
+  const rounds: number[] = [];
+  const waiting: (() => void)[] = [];
+  const query: Sql["query"] = async (text, parameters) => {
+    if (waiting.length === 0) {
+      setTimeout(() => {
+        rounds.push(waiting.length);
+        for (const go of waiting.splice(0)) go();
+      }, 5);
+    }
+    await new Promise<void>((go) => waiting.push(go));
+    return await sql.query(text, parameters);
+  };
+  return { rounds, sql: { ...bound(sql), query } };
+}
+
+function bound(sql: Sql): Sql {
+  return {
+    query: (text, parameters) => sql.query(text, parameters),
+    execute: (text) => sql.execute(text),
+    copy: (table, columns, rows) => sql.copy(table, columns, rows),
+    transaction: (work) => sql.transaction(work),
+    close: () => sql.close(),
+  };
+}
+
+Deno.test("feed: a miss waits for the database twice, and is filled after that", async () => {
+  const { world, reader, author } = await follower();
+  await world.post(author, 30);
+  const { rounds, sql: traced } = inRounds(sql);
+  const cold = new World(traced);
+  const { items } = await cold.feedPage(reader, 20, null);
+  assert.equal(items.length, 20);
+  // Which posts; then posts, authors, media, likes and relations; then the filling: whom it pulls, posts.
+  assert.deepEqual(rounds, [1, 5, 1, 1]);
+  await cold.feedPage(reader, 20, null);
+  assert.equal(rounds.length, 4, "a warm read asks nothing");
+});
 
 Deno.test("feed: a miss is served from the database and fills the cache", async () => {
   const { world, reader, author } = await follower();

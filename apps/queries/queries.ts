@@ -82,7 +82,8 @@ export function createQueries(services: QueryServices): Queries {
 
   const feed = (readerId: string, page: PageQuery): Promise<TaggedJson> => {
     const skeleton = feedSkeleton(services, filler, readerId);
-    return cardPage(hydration, readerId, page, skeleton, belongsInFeed);
+    return cardPage(hydration, readerId, page, skeleton, belongsInFeed)
+      .finally(() => filler.begin());
   };
   open(routes.getFeed, (c) => feed(callerOf(c).accountId, pageQueryOf(c)), {
     who: authenticated,

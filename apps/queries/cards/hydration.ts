@@ -2,6 +2,7 @@ import type { CardCache } from "../../../infra/card-cache/port.ts";
 import type { SqlQueries } from "../../../infra/sql/port.ts";
 import type { Logger } from "../../../infra/telemetry/logger.ts";
 import { likedAmong } from "../../../projections/read-model/reads/likes.ts";
+import type { PostOrigin } from "../../../projections/read-model/reads/posts-by-id.ts";
 import { relationsTo } from "../../../projections/read-model/reads/relations.ts";
 import type { Card } from "./card.ts";
 import { type Loading, NearCache } from "./near-cache.ts";
@@ -45,23 +46,25 @@ export class Hydration {
     this.#sql = services.sql;
   }
 
+  /** `origins`: those of all the posts, where they are known: then all else is read at once. */
   hydrate(
     viewerId: string | undefined,
     postIds: readonly string[],
+    origins?: readonly PostOrigin[],
   ): Hydrated | Promise<Hydrated> {
     const near = this.#near;
-    if (!near.live) return this.#complete(viewerId, postIds);
+    if (!near.live) return this.#complete(viewerId, postIds, origins);
     const now = near.now();
     const viewer = viewerId === undefined ? nothing : near.viewer(viewerId, now);
-    if (!viewer) return this.#complete(viewerId, postIds);
+    if (!viewer) return this.#complete(viewerId, postIds, origins);
     const cards: (Card | undefined)[] = [];
     for (const postId of postIds) {
       const kept = near.card(postId, now);
-      if (!kept) return this.#complete(viewerId, postIds);
+      if (!kept) return this.#complete(viewerId, postIds, origins);
       const { card } = kept;
       const known = viewerId === undefined || card === undefined ||
         viewer.likes.has(postId) && viewer.relations.has(card.authorId);
-      if (!known) return this.#complete(viewerId, postIds);
+      if (!known) return this.#complete(viewerId, postIds, origins);
       cards.push(card);
     }
     return { cards, likes: viewer.likes, relations: viewer.relations };
@@ -80,17 +83,25 @@ export class Hydration {
   async #complete(
     viewerId: string | undefined,
     postIds: readonly string[],
+    origins: readonly PostOrigin[] | undefined,
   ): Promise<Hydrated> {
-    if (viewerId === undefined) return { cards: await this.#cards(postIds), ...nothing };
-    const [cards, likes] = await Promise.all([
-      this.#cards(postIds),
+    const reading = this.#cards(postIds, origins);
+    if (viewerId === undefined) return { cards: await reading, ...nothing };
+    const authors = origins?.map((origin) => origin.author_id);
+    const [cards, likes, relations] = await Promise.all([
+      reading,
       this.#likes(viewerId, postIds),
+      authors && this.#relations(viewerId, authors),
     ]);
-    const authorIds = new Set(cards.flatMap((card) => card ? [card.authorId] : []));
-    return { cards, likes, relations: await this.#relations(viewerId, [...authorIds]) };
+    if (relations) return { cards, likes, relations };
+    const authorIds = cards.flatMap((card) => card ? [card.authorId] : []);
+    return { cards, likes, relations: await this.#relations(viewerId, authorIds) };
   }
 
-  async #cards(postIds: readonly string[]): Promise<Cards> {
+  async #cards(
+    postIds: readonly string[],
+    origins: readonly PostOrigin[] | undefined,
+  ): Promise<Cards> {
     const near = this.#near;
     const [live, now] = [near.live, near.now()];
     const lacking: string[] = [];
@@ -102,7 +113,7 @@ export class Hydration {
       if (load && !load.loading.lost && load.loading.evicted.size === 0) return load.cards;
       lacking.push(postId);
     });
-    const loaded = lacking.length > 0 ? this.#loadCards(lacking) : undefined;
+    const loaded = lacking.length > 0 ? this.#loadCards(lacking, origins) : undefined;
     const cards: (Card | undefined)[] = [];
     for (const [nth, postId] of postIds.entries()) {
       const one = found[nth] ?? loaded;
@@ -111,9 +122,9 @@ export class Hydration {
     return cards;
   }
 
-  #loadCards(postIds: readonly string[]): Loaded {
+  #loadCards(postIds: readonly string[], origins: readonly PostOrigin[] | undefined): Loaded {
     const loading = this.#near.loading();
-    const cards = this.#readCards(loading, postIds).finally(() => {
+    const cards = this.#readCards(loading, postIds, origins).finally(() => {
       this.#near.loaded(loading);
       for (const postId of postIds) {
         if (this.#loads.get(postId)?.loading === loading) this.#loads.delete(postId);
@@ -123,15 +134,23 @@ export class Hydration {
     return cards;
   }
 
-  async #readCards(loading: Loading, postIds: readonly string[]): Loaded {
+  async #readCards(
+    loading: Loading,
+    postIds: readonly string[],
+    origins: readonly PostOrigin[] | undefined,
+  ): Loaded {
     // What cannot be kept has nothing to gain from a cache that is most likely out of reach.
     const parts = loading.lost ? this.#database : this.#shared;
-    const standing = await parts.get(posts, postIds);
-    const authorIds = new Set(Array.from(standing.values(), ({ authorId }) => authorId));
-    const mediaIds = new Set(Array.from(standing.values()).flatMap(({ mediaIds }) => mediaIds));
-    const [authors, shown] = await Promise.all([
-      parts.get(accounts, [...authorIds]),
-      parts.get(media, [...mediaIds]),
+    const wanted = new Set(postIds);
+    const known = origins?.filter((origin) => wanted.has(origin.post_id))
+      .map((origin) => ({ authorId: origin.author_id, mediaIds: origin.media_ids }));
+    const authorIds = known && unique(known.map((one) => one.authorId));
+    const reading = parts.get(posts(authorIds), postIds);
+    const made = known ?? [...(await reading).values()];
+    const [standing, authors, shown] = await Promise.all([
+      reading,
+      parts.get(accounts, authorIds ?? unique(made.map((one) => one.authorId))),
+      parts.get(media, unique(made.flatMap((one) => one.mediaIds))),
     ]);
     const cards = new Map<string, Card>();
     for (const postId of postIds) {
@@ -169,7 +188,7 @@ export class Hydration {
     const known = near.live ? near.viewer(viewerId, near.now())?.relations : undefined;
     return await near.completing(
       known ?? nothing.relations,
-      accountIds,
+      unique(accountIds),
       async (lacking, loading) => {
         const read = await relationsTo(this.#sql, viewerId, lacking);
         const relations = new Map(lacking.map((accountId) => [
@@ -185,4 +204,8 @@ export class Hydration {
       },
     );
   }
+}
+
+function unique(ids: readonly string[]): string[] {
+  return [...new Set(ids)];
 }

@@ -1,5 +1,6 @@
 import type { Claim, FeedCache, FeedPage } from "../../../infra/feed-cache/port.ts";
 import { feedPage } from "../../../projections/read-model/reads/feed-page.ts";
+import type { PostOrigin } from "../../../projections/read-model/reads/posts-by-id.ts";
 import { postsOfAccounts } from "../../../projections/read-model/reads/posts-of-accounts.ts";
 import type { FeedFiller } from "../feed-filler.ts";
 import type { QueryServices } from "../services.ts";
@@ -12,6 +13,8 @@ import { mergeLists, type Part } from "./merge-lists.ts";
 export type Skeleton = (before: string, limit: number) => Promise<{
   readonly ids: readonly string[];
   readonly ended: boolean;
+  /** Where all of them come from the database, what it knew of them besides. */
+  readonly origins?: readonly PostOrigin[];
 }>;
 
 type FeedServices = Pick<QueryServices, "sql" | "cache" | "authorCache" | "logger">;
@@ -30,8 +33,9 @@ export function feedSkeleton(
   readerId: string,
 ): Skeleton {
   const fromDatabase = async (before: string, limit: number) => {
-    const ids = await feedPage(sql, readerId, before, limit);
-    return { ids, ended: ids.length < limit };
+    const origins = await feedPage(sql, readerId, before, limit);
+    const ids = origins.map((origin) => origin.post_id);
+    return { ids, ended: ids.length < limit, origins };
   };
   /** A cache out of reach costs speed, not the feed. */
   const orElse = <T>(fallback: T) => (error: unknown): T => {

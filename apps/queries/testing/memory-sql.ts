@@ -9,6 +9,12 @@ interface FanOutRow {
   takenUntil: number;
 }
 
+interface PostRow {
+  readonly authorId: string;
+  readonly mediaIds: readonly string[];
+  deleted: boolean;
+}
+
 type Parameters = readonly unknown[];
 
 /**
@@ -23,7 +29,7 @@ export class MemorySql implements SqlQueries {
   /** Follower → followee → the id of the follow. */
   readonly #follows = new Map<string, Map<string, string>>();
   readonly #blocks = new Set<string>();
-  readonly #posts = new Map<string, { authorId: string; deleted: boolean }>();
+  readonly #posts = new Map<string, PostRow>();
   /** Author → the fan-out that announces them. */
   readonly #pulled = new Map<string, string | null>();
   readonly #fanOuts = new Map<string, FanOutRow>();
@@ -57,7 +63,11 @@ export class MemorySql implements SqlQueries {
         this.#blocks.delete(`${data.blockerId} ${data.blockedId}`);
         break;
       case "PostCreated":
-        this.#posts.set(data.postId, { authorId: data.authorId, deleted: false });
+        this.#posts.set(data.postId, {
+          authorId: data.authorId,
+          mediaIds: data.mediaIds,
+          deleted: false,
+        });
         break;
       case "PostDeleted": {
         const post = this.#posts.get(data.postId);
@@ -136,7 +146,11 @@ export class MemorySql implements SqlQueries {
       ({ authorId }) => followees.has(authorId) && !this.#closed.has(authorId),
       before,
       limit,
-    ).map((post_id) => ({ post_id }));
+    ).map((post_id) => ({
+      post_id,
+      author_id: this.#posts.get(post_id)?.authorId,
+      media_ids: this.#posts.get(post_id)?.mediaIds,
+    }));
   }
 
   #postsOfAccounts([ids, before, limit]: Parameters) {
