@@ -42,25 +42,29 @@ export function feedSkeleton(
     logger.warn("the feed cache cannot be reached", { error });
     return fallback;
   };
-  const readOrClaim = async (cache: FeedCache, id: string, before: string, limit: number) => {
-    const page = await cache.read(id, { before, limit })
-      .catch(orElse<FeedPage>({ state: "filling" }));
-    if (page.state === "complete") return { page };
-    const claim = page.state === "missing"
+  const readFrom = async (cache: FeedCache, id: string, before: string, limit: number) => {
+    try {
+      return await cache.read(id, { before, limit });
+    } catch (error) {
+      return orElse<FeedPage>({ state: "filling" })(error);
+    }
+  };
+  const claimIn = async (cache: FeedCache, id: string, { state }: FeedPage) =>
+    state === "missing"
       ? await cache.claim(id).catch(orElse<Claim | undefined>(undefined))
       : undefined;
-    return { claim };
-  };
   const pulledPart = async (authorId: string, before: string, limit: number): Promise<Part> => {
-    const { page, claim } = await readOrClaim(authorCache, authorId, before, limit);
-    if (page) return page;
+    const page = await readFrom(authorCache, authorId, before, limit);
+    if (page.state === "complete") return page;
+    const claim = await claimIn(authorCache, authorId, page);
     const posts = await postsOfAccounts(sql, [authorId], before, limit);
     if (claim) filler.fillAuthor(claim);
     return { ids: posts.get(authorId) ?? [], endsAtFloor: false };
   };
   return async (before, limit) => {
-    const { page, claim } = await readOrClaim(cache, readerId, before, limit);
-    if (!page) {
+    const page = await readFrom(cache, readerId, before, limit);
+    if (page.state !== "complete") {
+      const claim = await claimIn(cache, readerId, page);
       const served = await fromDatabase(before, limit);
       if (claim) filler.fillFeed(claim);
       return served;
