@@ -318,6 +318,28 @@ Deno.test("feed: a post redriven into the read model reaches feeds filled meanwh
   assert.deepEqual(await world.feed(reader), [postId, kept]);
 });
 
+Deno.test("feed: a post redriven while it is still being fanned out reaches feeds behind the cursor", async () => {
+  const { world, reader, author } = await follower(new World(sql, { followersAtATime: 1 }));
+  const others = Array.from({ length: 3 }, newId);
+  await world.register(...others);
+  for (const other of others) await world.tell(followed(other, author));
+  const postId = newId();
+  world.append(postCreated(postId, author));
+  const partition = world.partitions.get(`posts/${postId}`);
+  assert.ok(partition);
+  // A dead letter of the read model, which the feeds fan out all the same: to two of four by now.
+  partition.readModel = 1;
+  await world.advanceFeeds(`posts/${postId}`);
+  await world.slice();
+  const told = others[1] ?? "";
+  for (const one of [reader, told]) assert.deepEqual(await world.feed(one), []);
+  partition.readModel = 0;
+  await world.advanceReadModel(`posts/${postId}`);
+  await world.redriven(`posts/${postId}`);
+  await world.finishFanOuts();
+  for (const one of [reader, told]) assert.deepEqual(await world.feed(one), [postId]);
+});
+
 Deno.test("feed: an unfollow forgets the feed, a closed followee does not", async () => {
   const { world, reader, author } = await follower();
   const friend = newId();

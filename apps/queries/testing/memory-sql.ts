@@ -7,6 +7,7 @@ interface FanOutRow {
   before: string;
   servedAt: number;
   takenUntil: number;
+  taken: string;
 }
 
 interface PostRow {
@@ -223,13 +224,19 @@ export class MemorySql implements SqlQueries {
   }
 
   #begin(id: string, author_id: string, kind: string, before: string): void {
-    if (this.#fanOuts.has(id)) return;
+    const under = this.#fanOuts.get(id);
+    if (under) {
+      if (before > under.before) under.before = before;
+      Object.assign(under, { takenUntil: -Infinity, taken: "" });
+      return;
+    }
     this.#fanOuts.set(id, {
       author_id,
       kind,
       before,
       servedAt: this.#turn++,
       takenUntil: -Infinity,
+      taken: "",
     });
   }
 
@@ -239,19 +246,20 @@ export class MemorySql implements SqlQueries {
     if (!next) return [];
     const [fan_out_id, row] = next;
     row.takenUntil = this.#now() + 10_000;
-    const { author_id, kind, before } = row;
-    return [{ fan_out_id, author_id, kind, before }];
+    row.taken = `taking ${this.#turn++}`;
+    const { author_id, kind, before, taken } = row;
+    return [{ fan_out_id, author_id, kind, before, taken }];
   }
 
-  #moveFanOut([id, expected, before]: Parameters) {
+  #moveFanOut([id, taken, before]: Parameters) {
     const row = this.#fanOuts.get(String(id));
-    if (!row || row.before !== expected) return [];
-    Object.assign(row, { before, servedAt: this.#turn++, takenUntil: -Infinity });
+    if (!row || row.taken !== taken) return [];
+    Object.assign(row, { before, servedAt: this.#turn++, takenUntil: -Infinity, taken: "" });
     return [];
   }
 
-  #endFanOut([id, expected]: Parameters) {
-    if (this.#fanOuts.get(String(id))?.before !== expected) return [];
+  #endFanOut([id, taken]: Parameters) {
+    if (this.#fanOuts.get(String(id))?.taken !== taken) return [];
     this.#fanOuts.delete(String(id));
     for (const [author, announcedBy] of this.#pulled) {
       if (announcedBy === id) this.#pulled.set(author, null);
