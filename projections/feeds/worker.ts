@@ -1,6 +1,7 @@
 import type { Logger } from "../../infra/telemetry/logger.ts";
 import { followersBelow } from "../read-model/reads/followers-below.ts";
 import { endFanOut, moveFanOut, takeFanOut } from "./fan-outs.ts";
+import { fannedOut, fanOutSlices, followersTold, measureFanOuts } from "./metrics.ts";
 import { defaultFollowersAtATime, type FeedsServices } from "./services.ts";
 
 /** Milliseconds between two looks for what other processes have left, or were killed over. */
@@ -55,12 +56,16 @@ export class FanOutWorker {
     else await cache.pull(followerIds, author_id);
     if (last === undefined) await endFanOut(sql, fanOut);
     else await moveFanOut(sql, fanOut, last);
+    fanOutSlices.inc({ kind });
+    followersTold.inc({ kind }, followerIds.length);
+    if (last === undefined && kind === "push") fannedOut(fan_out_id);
     return true;
   }
 
   /** Works until stopped. */
   start(logger: Logger): { stop(): Promise<void> } {
     let stopped = false;
+    const measured = measureFanOuts(this.#services.sql);
     const running = (async () => {
       while (!stopped) {
         if (this.#batch) await this.#giveWay(this.#batch);
@@ -77,6 +82,7 @@ export class FanOutWorker {
         stopped = true;
         this.#wake();
         await running;
+        measured();
       },
     };
   }
