@@ -94,8 +94,9 @@ function test(
     const client = open();
     const wall = new Wall(sql, createRedisCardCache({ client }));
     const edges = [1, 2].map(() => new Edge(sql, createRedisCardCache({ client: open() })));
-    const working = new AbortController();
-    const work = Promise.all([wall.edit(working.signal)].concat(
+    const [editing, working] = [new AbortController(), new AbortController()];
+    const edits = wall.edit(editing.signal);
+    const work = Promise.all([edits].concat(
       edges.map((edge) => edge.show(wall, working.signal)),
     ));
     // Told by whoever awaits it; this keeps it from ending the process before.
@@ -126,6 +127,10 @@ function test(
       await progress();
       await body({ servers, teller, progress });
       await progress();
+      editing.abort();
+      await edits;
+      await new Promise((resolve) => setTimeout(resolve, hearingSeconds * 1000));
+      for (const edge of edges) await edge.showAll(wall);
       working.abort();
       await work;
       console.log(
@@ -134,6 +139,7 @@ function test(
           `the oldest ${Math.max(...edges.map(({ oldest }) => oldest)).toFixed(0)} ms old`,
       );
     } finally {
+      editing.abort();
       working.abort();
       await work.catch(() => {});
       for (const edge of edges) await edge.close();
@@ -146,6 +152,9 @@ function test(
 }
 
 type CardCache = ReturnType<typeof createRedisCardCache>;
+
+/** So many that what was missed of one is not made good by its next edit. */
+const postCount = 40;
 
 /** A post, and what has become of it: captions that are numbers, and the end of it. */
 interface Post {
@@ -160,7 +169,7 @@ class Wall {
   readonly #world: World;
   readonly #cache: CardCache;
   readonly #author = newId();
-  posts: Post[] = [];
+  posts: readonly Post[] = [];
   evictions = 0;
 
   constructor(sql: Sql, cache: CardCache) {
@@ -171,8 +180,8 @@ class Wall {
   /** Until it is told to stop. */
   async edit(signal: AbortSignal): Promise<void> {
     await this.#world.register(this.#author);
+    await this.#create();
     for (let version = 1; !signal.aborted; version++) {
-      if (this.posts.length < 6) await this.#create(version);
       const post = this.posts[version % this.posts.length];
       assert.ok(post);
       const change: Said = version % 10 === 0
@@ -186,18 +195,17 @@ class Wall {
         };
       post.version = change.type === "PostDeleted" ? Infinity : version;
       await this.#say(post, change, signal);
-      if (post.version === Infinity && this.posts.length > 5) {
-        this.posts = this.posts.filter((one) => one !== post);
-      }
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
   }
 
-  async #create(version: number): Promise<void> {
-    const post: Post = { id: newId(), evicted: [], version };
-    const created = postCreated(post.id, this.#author);
-    await this.#world.tell({ ...created, data: { ...created.data, caption: "0" } } as Said);
-    this.posts.push(post);
+  async #create(): Promise<void> {
+    const ids = Array.from({ length: postCount }, newId);
+    await this.#world.tell(...ids.map((id) => {
+      const created = postCreated(id, this.#author);
+      return { ...created, data: { ...created.data, caption: "0" } } as Said;
+    }));
+    this.posts = ids.map((id) => ({ id, evicted: [], version: 0 }));
   }
 
   /** The read model takes it first, and its cards are evicted then, however long that takes. */
@@ -206,11 +214,12 @@ class Wall {
     this.#world.append(said);
     await this.#world.advanceReadModel(`posts/${post.id}`);
     const events = this.#world.partitions.get(`posts/${post.id}`)?.events.slice(-1) ?? [];
-    while (!signal.aborted) {
+    for (;;) {
       try {
-        await createCards({ cardCache: this.#cache }).apply(events, signal);
+        await createCards({ cardCache: this.#cache }).apply(events, new AbortController().signal);
         break;
-      } catch {
+      } catch (error) {
+        if (signal.aborted) throw error;
         // As the projection does: what was not evicted is evicted again.
       }
     }
@@ -257,6 +266,10 @@ class Edge {
       if (post) await this.#show(post);
       await new Promise((resolve) => setTimeout(resolve, 1));
     }
+  }
+
+  async showAll({ posts }: Wall): Promise<void> {
+    for (const post of posts) await this.#show(post);
   }
 
   async #show(post: Post): Promise<void> {
