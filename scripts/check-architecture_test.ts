@@ -37,8 +37,10 @@ Deno.test("architecture: arrows that point the right way are let be", async () =
       "infra/images/port.ts": nothing,
       "infra/images/sharp.ts": `import "npm:sharp";`,
       "infra/images/sharp_test.ts": `import "../../scripts/photos/photo.ts";`,
+      "infra/redis/client.ts": `import "npm:ioredis";`,
+      "infra/feed-cache/redis.ts": `import "../redis/client.ts";`,
       "infra/config/embedded.ts":
-        `import "../sql/pglite.ts"; export const images = () => import("../images/sharp.ts");`,
+        `import "../redis/client.ts"; import "../sql/pglite.ts"; export const images = () => import("../images/sharp.ts");`,
       "projections/feeds/feeds.ts": `import "../../infra/sql/port.ts";`,
       "projections/feeds/feeds_test.ts": `import "../../infra/sql/pglite.ts";`,
       "apps/commands/main.ts": `import "../../infra/config/embedded.ts";
@@ -74,6 +76,10 @@ const broken: [claim: string, Record<string, string>, RegExp][] = [
     "apps/commands/main.ts": `import "../../infra/sql/pglite.ts";`,
     "infra/sql/pglite.ts": nothing,
   }, /^apps\/commands\/main\.ts:1: infra\/sql\/pglite\.ts is an adapter/],
+  ["a projection naming an engine", {
+    "projections/feeds/feeds.ts": `import "../../infra/redis/client.ts";`,
+    "infra/redis/client.ts": nothing,
+  }, /^projections\/feeds\/feeds\.ts:1: infra\/redis\/client\.ts is an adapter/],
   ["one port's folder importing another's adapter", {
     "infra/identity/postgres.ts": `import "../sql/pglite.ts";`,
     "infra/sql/pglite.ts": nothing,

@@ -11,7 +11,7 @@ import { openKafkaLog } from "../../infra/event-log/kafka.ts";
 import type { Appended, EventLog, LogRecord, NewRecord } from "../../infra/event-log/port.ts";
 import { openSqliteLog } from "../../infra/event-log/sqlite.ts";
 import { createMemoryFeedCaches } from "../../infra/feed-cache/memory.ts";
-import { closeRedis, openRedis } from "../../infra/feed-cache/redis-client.ts";
+import { closeRedis, openRedis } from "../../infra/redis/client.ts";
 import { createRedisFeedCaches } from "../../infra/feed-cache/redis.ts";
 import { Keys } from "../../infra/feed-cache/redis_test_keys.ts";
 import { temporaryStore } from "../../infra/object-store/local-fixture.ts";

@@ -1,4 +1,5 @@
 import type { Engines } from "../../infra/config/engines.ts";
+import type { TextSealer } from "../../infra/event-log/codec.ts";
 import { newId } from "../../infra/event-log/ids.ts";
 import type { Logger } from "../../infra/telemetry/logger.ts";
 import { dropWhenHostChanged } from "../../projections/manifests/host.ts";
@@ -21,10 +22,9 @@ const closingGraceMs = 15_000;
 
 /** Keeps the projections, and carries on what must follow from events. */
 export function runProjector(
-  engines: Pick<
-    Engines,
-    "log" | "sql" | "feedCaches" | "cardCache" | "store" | "edge" | "sealer"
-  >,
+  engines:
+    & Pick<Engines, "log" | "sql" | "feedCaches" | "cardCache" | "store" | "edge">
+    & { readonly sealer: TextSealer },
   options: {
     readonly cdnBaseUrl: string;
     /** Followers from which on an author's posts are left to readers. */

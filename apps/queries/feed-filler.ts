@@ -8,7 +8,8 @@ import type { QueryServices } from "./services.ts";
 type Services = Pick<QueryServices, "primary" | "cache" | "authorCache" | "logger">;
 
 /**
- * Fills what was found missing and claimed, behind the answers that found it so.
+ * Fills what was found missing and claimed, behind the answers that found it so: it begins when the
+ * next of them is complete, lest the database do both at once and the reader wait for it.
  *
  * The database must be read after the claim was made, and from a state that holds every post fanned
  * out before it: those found nothing to land in. A post is fanned out only when the read model has
@@ -17,25 +18,26 @@ type Services = Pick<QueryServices, "primary" | "cache" | "authorCache" | "logge
 export class FeedFiller {
   readonly #services: Services;
   readonly #filling = new Set<Promise<void>>();
+  #due: (() => void)[] = [];
 
   constructor(services: Services) {
     this.#services = services;
   }
 
-  /** A reader's feed. Begins at once and resolves nothing: an answer must not wait for it. */
+  /** A reader's feed. */
   fillFeed(claim: Claim): void {
-    this.#begin(claim, async ({ primary, cache }) => {
+    this.#add(claim, async ({ primary, cache }) => {
       // Before the posts are read, or one left to readers in between would be in neither.
       const pulled = await pulledFor(primary, claim.readerId);
-      const ids = await feedPage(primary, claim.readerId, newest, cache.window + 1);
+      const posts = await feedPage(primary, claim.readerId, newest, cache.window + 1);
       await Promise.all(pulled.map((authorId) => cache.pull([claim.readerId], authorId)));
-      await complete(cache, claim, ids);
+      await complete(cache, claim, posts.map((post) => post.post_id));
     });
   }
 
   /** An author's own list, likewise. */
   fillAuthor(claim: Claim): void {
-    this.#begin(claim, async ({ primary, authorCache }) => {
+    this.#add(claim, async ({ primary, authorCache }) => {
       const posts = await postsOfAccounts(
         primary,
         [claim.readerId],
@@ -46,18 +48,27 @@ export class FeedFiller {
     });
   }
 
-  /** Resolves once what has begun is done. */
+  /** Begins what is due, and resolves nothing: an answer must not wait for it. */
+  begin(): void {
+    if (this.#due.length === 0) return;
+    for (const begin of this.#due.splice(0)) begin();
+  }
+
+  /** Resolves once what is due is done. */
   async drain(): Promise<void> {
+    this.begin();
     await Promise.all(this.#filling);
   }
 
-  #begin({ readerId }: Claim, fill: (services: Services) => Promise<void>): void {
+  #add({ readerId }: Claim, fill: (services: Services) => Promise<void>): void {
     const { logger } = this.#services;
-    const filling = fill(this.#services)
-      // The claim lapses, and the next reader to miss it tries again.
-      .catch((error) => logger.warn("a feed was not filled", { readerId, error }))
-      .finally(() => this.#filling.delete(filling));
-    this.#filling.add(filling);
+    this.#due.push(() => {
+      const filling = fill(this.#services)
+        // The claim lapses, and the next reader to miss it tries again.
+        .catch((error) => logger.warn("a feed was not filled", { readerId, error }))
+        .finally(() => this.#filling.delete(filling));
+      this.#filling.add(filling);
+    });
   }
 }
 

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { createMemoryFeedCache } from "../../infra/feed-cache/memory.ts";
 import { claimSeconds } from "../../infra/feed-cache/port.ts";
 import { createRedisFeedCache } from "../../infra/feed-cache/redis.ts";
-import { closeRedis, openRedis, type RedisAddress } from "../../infra/feed-cache/redis-client.ts";
+import { closeRedis, openRedis, type RedisAddress } from "../../infra/redis/client.ts";
 import { Keys } from "../../infra/feed-cache/redis_test_keys.ts";
 import { silentLogger } from "../../infra/telemetry/logger.ts";
 import { type History, history, Run } from "./testing/feed-law.ts";

@@ -6,7 +6,7 @@ import { type Appended } from "../../infra/event-log/port.ts";
 import { formatPosition } from "../../infra/event-log/position.ts";
 import { createRedisCardCache } from "../../infra/card-cache/redis.ts";
 import { createRedisFeedCache } from "../../infra/feed-cache/redis.ts";
-import { closeRedis, openRedis } from "../../infra/feed-cache/redis-client.ts";
+import { closeRedis, openRedis } from "../../infra/redis/client.ts";
 import { Keys } from "../../infra/feed-cache/redis_test_keys.ts";
 import { createDatabase } from "../../infra/sql/postgres_fixture.ts";
 import { openPostgres } from "../../infra/sql/postgres.ts";

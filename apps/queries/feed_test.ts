@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { createMemoryFeedCache } from "../../infra/feed-cache/memory.ts";
 import { type FeedCache, feedWindow } from "../../infra/feed-cache/port.ts";
+import type { Sql } from "../../infra/sql/port.ts";
 import {
   blocked,
   followed,
@@ -53,6 +54,46 @@ function held(cache: FeedCache, method: "claim" | "fill") {
   };
   return { cache: behind, reached: reached.promise, letGo: () => gate.resolve() };
 }
+
+/** A database that answers together what it was asked together, and tells how much that was. */
+function inRounds(sql: Sql) {
+  const rounds: number[] = [];
+  const waiting: (() => void)[] = [];
+  const query: Sql["query"] = async (text, parameters) => {
+    if (waiting.length === 0) {
+      setTimeout(() => {
+        rounds.push(waiting.length);
+        for (const go of waiting.splice(0)) go();
+      }, 5);
+    }
+    await new Promise<void>((go) => waiting.push(go));
+    return await sql.query(text, parameters);
+  };
+  return { rounds, sql: { ...bound(sql), query } };
+}
+
+function bound(sql: Sql): Sql {
+  return {
+    query: (text, parameters) => sql.query(text, parameters),
+    execute: (text) => sql.execute(text),
+    copy: (table, columns, rows) => sql.copy(table, columns, rows),
+    transaction: (work) => sql.transaction(work),
+    close: () => sql.close(),
+  };
+}
+
+Deno.test("feed: a miss waits for the database twice, and is filled after that", async () => {
+  const { world, reader, author } = await follower();
+  await world.post(author, 30);
+  const { rounds, sql: traced } = inRounds(sql);
+  const cold = new World(traced);
+  const { items } = await cold.feedPage(reader, 20, null);
+  assert.equal(items.length, 20);
+  // Which posts; then posts, authors, media, likes and relations; then the filling: whom it pulls, posts.
+  assert.deepEqual(rounds, [1, 5, 1, 1]);
+  await cold.feedPage(reader, 20, null);
+  assert.equal(rounds.length, 4, "a warm read asks nothing");
+});
 
 Deno.test("feed: a miss is served from the database and fills the cache", async () => {
   const { world, reader, author } = await follower();
@@ -275,6 +316,28 @@ Deno.test("feed: a post redriven into the read model reaches feeds filled meanwh
   assert.deepEqual(await world.feed(reader), [kept], "the cached feed does not know of it");
   await world.redriven(`posts/${postId}`);
   assert.deepEqual(await world.feed(reader), [postId, kept]);
+});
+
+Deno.test("feed: a post redriven while it is still being fanned out reaches feeds behind the cursor", async () => {
+  const { world, reader, author } = await follower(new World(sql, { followersAtATime: 1 }));
+  const others = Array.from({ length: 3 }, newId);
+  await world.register(...others);
+  for (const other of others) await world.tell(followed(other, author));
+  const postId = newId();
+  world.append(postCreated(postId, author));
+  const partition = world.partitions.get(`posts/${postId}`);
+  assert.ok(partition);
+  // A dead letter of the read model, which the feeds fan out all the same: to two of four by now.
+  partition.readModel = 1;
+  await world.advanceFeeds(`posts/${postId}`);
+  await world.slice();
+  const told = others[1] ?? "";
+  for (const one of [reader, told]) assert.deepEqual(await world.feed(one), []);
+  partition.readModel = 0;
+  await world.advanceReadModel(`posts/${postId}`);
+  await world.redriven(`posts/${postId}`);
+  await world.finishFanOuts();
+  for (const one of [reader, told]) assert.deepEqual(await world.feed(one), [postId]);
 });
 
 Deno.test("feed: an unfollow forgets the feed, a closed followee does not", async () => {

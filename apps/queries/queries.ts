@@ -80,9 +80,13 @@ export function createQueries(services: QueryServices): Queries {
 
   open(routes.getMe, (c) => me(services, callerOf(c).accountId), { who: authenticated });
 
-  const feed = (readerId: string, page: PageQuery): Promise<TaggedJson> => {
+  const feed = async (readerId: string, page: PageQuery): Promise<TaggedJson> => {
     const skeleton = feedSkeleton(services, filler, readerId);
-    return cardPage(hydration, readerId, page, skeleton, belongsInFeed);
+    try {
+      return await cardPage(hydration, readerId, page, skeleton, belongsInFeed);
+    } finally {
+      filler.begin();
+    }
   };
   open(routes.getFeed, (c) => feed(callerOf(c).accountId, pageQueryOf(c)), {
     who: authenticated,

@@ -1,5 +1,5 @@
 import type { Redis } from "ioredis";
-import type { RedisNodes } from "../feed-cache/redis-nodes.ts";
+import type { RedisNodes } from "../redis/nodes.ts";
 import { hearingSeconds, type Listener, type Listening } from "./port.ts";
 
 /** Milliseconds between two words that a process says to itself. */

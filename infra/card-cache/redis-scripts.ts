@@ -1,5 +1,4 @@
-import { createHash } from "node:crypto";
-import type { Script } from "../feed-cache/redis-scripts.ts";
+import { script } from "../redis/script.ts";
 
 /**
  * Arguments: the token, and the milliseconds after which the claim lapses. Returns whether the claim
@@ -21,7 +20,3 @@ if not kept or string.sub(kept, 1, 1) ~= 'C' or string.sub(kept, 42) ~= ARGV[1] 
 redis.call('SET', KEYS[1], 'T' .. string.sub(kept, 2, 41) .. ARGV[3], 'PX', ARGV[2])
 return 1
 `);
-
-function script(source: string): Script {
-  return { source, sha: createHash("sha1").update(source).digest("hex") };
-}

@@ -1,6 +1,6 @@
-import { closeRedis, type RedisClient } from "../feed-cache/redis-client.ts";
-import { Histories } from "../feed-cache/redis-histories.ts";
-import { RedisNodes } from "../feed-cache/redis-nodes.ts";
+import { closeRedis, type RedisClient } from "../redis/client.ts";
+import { Histories } from "../redis/histories.ts";
+import { RedisNodes } from "../redis/nodes.ts";
 import { type CardCache, type Claim, claimSeconds, type Taken } from "./port.ts";
 import { RedisListening } from "./redis-listening.ts";
 import { claimScript, fillScript } from "./redis-scripts.ts";
@@ -29,7 +29,7 @@ const headLength = 41;
  * (`master_replid`) in which it was claimed, and missing in any other.
  *
  * Every operation tries for a bounded time.
- * @throws {FeedCacheUnavailable} from each of them.
+ * @throws {RedisUnavailable} from each of them.
  */
 export function createRedisCardCache(
   { client, prefix = "card:" }: { client: RedisClient; prefix?: string },

@@ -8,6 +8,8 @@ import {
 } from "./port.ts";
 import { compareIds, parseId, SortedIds } from "./sorted-ids.ts";
 
+const none: readonly string[] = [];
+
 interface Feed {
   readonly ids: SortedIds;
   floor: Uint8Array | undefined;
@@ -16,9 +18,12 @@ interface Feed {
   claim: { readonly token: string; readonly lapsesAt: number } | undefined;
 }
 
+/** Above every id there is. */
+const newest = "ffffffff-ffff-ffff-ffff-ffffffffffff";
+
 /**
- * Feeds in this process's memory, at most 20 bytes an entry and 8 KB a feed. Beyond `maximumFeeds`
- * (10,000 when left out: 80 MB) the feed whose reader has been away longest is evicted; pushes do
+ * Feeds in this process's memory, at most 20 bytes an entry and 8 KB a feed, and 1.5 KB more for one
+ * that is being read. Beyond `maximumFeeds` (10,000 when left out: 95 MB) the feed whose reader has been away longest is evicted; pushes do
  * not keep a feed.
  */
 export function createMemoryFeedCache(
@@ -68,13 +73,13 @@ export function createMemoryFeedCache(
     if (!feed) return { state: "missing" };
     keep(readerId, feed);
     if (feed.claim) return { state: "filling" };
-    const before = page.before === undefined ? undefined : parseId(page.before);
-    const ids = feed.ids.below(before, page.limit);
+    const { before = newest } = page;
+    const ids = feed.ids.below(before === newest ? undefined : parseId(before), page.limit);
     return {
       state: "complete",
       ids,
       endsAtFloor: ids.length < page.limit && feed.floor !== undefined,
-      pulls: [...feed.pulls],
+      pulls: feed.pulls.size === 0 ? none : [...feed.pulls],
     };
   };
 

@@ -1,11 +1,5 @@
-import { createHash } from "node:crypto";
+import { type Script, script } from "../redis/script.ts";
 import { feedWindow } from "./port.ts";
-
-/** A Lua script that touches one key, `KEYS[1]`, and is known to a server by the hash of its text. */
-export interface Script {
-  readonly source: string;
-  readonly sha: string;
-}
 
 /**
  * Ids are compared as numbers, since Lua compares strings in the server's locale: 48 + 48 + 32 bits,
@@ -151,13 +145,13 @@ end
 `;
 
 /** Puts the pushes in their place. */
-export const settleScript = script(`
+export const settleScript = feedScript(`
 local feed, pushed = open()
 if feed then settle(feed, pushed) end
 `);
 
 /** Arguments: the id to go below, the count. Returns the header and the ids. */
-export const pageScript = script(`
+export const pageScript = feedScript(`
 local feed, pushed = open()
 if not feed then return {} end
 settle(feed, pushed)
@@ -175,7 +169,7 @@ return page
  * Arguments: the token, and the milliseconds after which the claim lapses. Returns whether the claim
  * stands; asked again, it says the same.
  */
-export const claimScript = script(`
+export const claimScript = feedScript(`
 local feed = open()
 local history = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
 if feed and feed.history == history then
@@ -188,7 +182,7 @@ return 1
 `);
 
 /** Arguments: the token, the milliseconds a filled feed is kept, the floor, the ids newest first. */
-export const fillScript = script(`
+export const fillScript = feedScript(`
 local feed, pushed = open()
 if not feed or feed.kind ~= 'C' or feed.token ~= ARGV[1] then return 0 end
 feed.kind, feed.token = 'F', ''
@@ -198,12 +192,11 @@ return 1
 `);
 
 /** Arguments: the floor, the ids newest first. */
-export const mergeScript = script(`
+export const mergeScript = feedScript(`
 local feed, pushed = open()
 if feed then merge(feed, pushed, ARGV[1], arguments(2)) end
 `);
 
-function script(body: string): Script {
-  const source = shared + body;
-  return { source, sha: createHash("sha1").update(source).digest("hex") };
+function feedScript(body: string): Script {
+  return script(shared + body);
 }

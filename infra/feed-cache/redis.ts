@@ -1,3 +1,7 @@
+import { closeRedis, type RedisClient } from "../redis/client.ts";
+import { Histories } from "../redis/histories.ts";
+import { evaluate, RedisNodes } from "../redis/nodes.ts";
+import type { Script } from "../redis/script.ts";
 import {
   type Claim,
   claimSeconds,
@@ -6,9 +10,6 @@ import {
   type FeedPage,
   feedWindow,
 } from "./port.ts";
-import { closeRedis, type RedisClient } from "./redis-client.ts";
-import { Histories } from "./redis-histories.ts";
-import { evaluate, RedisNodes } from "./redis-nodes.ts";
 import * as scripts from "./redis-scripts.ts";
 import { compareIds, formatId, parseId } from "./sorted-ids.ts";
 
@@ -48,7 +49,7 @@ const highest = "ffffffff-ffff-ffff-ffff-ffffffffffff";
  * is pushed to it in that moment is lacking in feeds that were claimed there since.
  *
  * Every operation but `check` tries for a bounded time.
- * @throws {FeedCacheUnavailable} from each of them.
+ * @throws {RedisUnavailable} from each of them.
  */
 export function createRedisFeedCache(
   { client, prefix = "feed:" }: { client: RedisClient; prefix?: string },
@@ -56,7 +57,7 @@ export function createRedisFeedCache(
   const nodes = new RedisNodes(client);
   const histories = new Histories();
   const keyOf = (readerId: string) => prefix + readerId;
-  const run = (script: scripts.Script, readerId: string, ...args: (Uint8Array | number)[]) =>
+  const run = (script: Script, readerId: string, ...args: (Uint8Array | number)[]) =>
     nodes.run(script, keyOf(readerId), patience.write, ...args);
 
   const pushElement = async (readerIds: readonly string[], element: Uint8Array) => {

@@ -3,7 +3,7 @@ import { silentLogger } from "../telemetry/logger.ts";
 import { startRedis } from "../../scripts/stack/redis.ts";
 import { redisSettings } from "../deploy/settings.ts";
 import { createRedisFeedCache } from "./redis.ts";
-import { openRedis } from "./redis-client.ts";
+import { openRedis } from "../redis/client.ts";
 
 const idOf = (n: number) => `0193aef0-1c00-7000-8000-${n.toString(16).padStart(12, "0")}`;
 const ids = Array.from({ length: 200 }, (_, index) => idOf(1_000 - index));

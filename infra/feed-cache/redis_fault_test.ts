@@ -5,12 +5,12 @@ import type { Server } from "../../scripts/stack/process.ts";
 import { startRedis, startRedisCluster } from "../../scripts/stack/redis.ts";
 import { silentLogger } from "../telemetry/logger.ts";
 import { createRedisFeedCache } from "./redis.ts";
-import { openRedis } from "./redis-client.ts";
+import { openRedis } from "../redis/client.ts";
 import { Load, until } from "./redis_test_load.ts";
 
 /**
  * Feeds under load while Redis fails: a feed may be missing, never wrong; every push is acknowledged in
- * the end; an error is a `FeedCacheUnavailable` or the test ends of it.
+ * the end; an error is a `RedisUnavailable` or the test ends of it.
  */
 
 if (!Deno.env.has("SHUTTERLOG_TEST_REDIS_CLUSTER")) {

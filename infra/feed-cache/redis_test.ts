@@ -5,8 +5,8 @@ import { feedCacheContract } from "./contract.ts";
 import { createMemoryFeedCache } from "./memory.ts";
 import { type Claim, claimSeconds, type FeedCache, feedWindow } from "./port.ts";
 import { createRedisFeedCache } from "./redis.ts";
-import { openRedis, type RedisAddress, type RedisClient } from "./redis-client.ts";
-import { RedisNodes } from "./redis-nodes.ts";
+import { openRedis, type RedisAddress, type RedisClient } from "../redis/client.ts";
+import { RedisNodes } from "../redis/nodes.ts";
 import { claimScript } from "./redis-scripts.ts";
 import { Keys } from "./redis_test_keys.ts";
 

@@ -2,7 +2,7 @@ import { v7 } from "uuid";
 import { createLogger } from "../telemetry/logger.ts";
 import { feedWindow } from "./port.ts";
 import { createRedisFeedCache } from "./redis.ts";
-import { openRedis } from "./redis-client.ts";
+import { openRedis } from "../redis/client.ts";
 import { Keys } from "./redis_test_keys.ts";
 
 /**

@@ -1,6 +1,6 @@
 import type { Redis } from "ioredis";
 import { claimSeconds } from "./port.ts";
-import type { RedisClient } from "./redis-client.ts";
+import type { RedisClient } from "../redis/client.ts";
 
 /** The keys of one test, under a prefix of their own. */
 export class Keys {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { v7 } from "uuid";
 import { type FeedCache, feedWindow } from "./port.ts";
-import { FeedCacheUnavailable } from "./redis-nodes.ts";
+import { RedisUnavailable } from "../redis/nodes.ts";
 
 /**
  * Posts pushed to readers who follow all authors, and readers who read and, on a miss, claim and fill:
@@ -97,7 +97,7 @@ export class Load {
       await action();
       return true;
     } catch (error) {
-      if (!(error instanceof FeedCacheUnavailable)) throw error;
+      if (!(error instanceof RedisUnavailable)) throw error;
       this.seen.unavailable += 1;
       return false;
     }

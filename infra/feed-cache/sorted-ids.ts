@@ -1,13 +1,19 @@
 const width = 16;
+/** Ids of the newest page that are kept as text too, at most: about 60 bytes each. */
+const keptAsText = 24;
 
 /**
  * A sorted set of UUIDs in one buffer, 16 bytes each, that grows by a quarter: at most 20 bytes an
  * entry, 16 when it is at its maximum. Oldest first, so that a new post is written behind the others; a full set of 500
  * moves 8 KB to take one, which costs less than allocating anything.
+ *
+ * The page that was read last from the newest on is kept as text until something is added, since
+ * readers look for what is new far more often than there is any.
  */
 export class SortedIds {
   #bytes = new Uint8Array(0);
   #size = 0;
+  #newest: { readonly limit: number; readonly ids: readonly string[] } | undefined;
 
   constructor(readonly maximum: number) {}
 
@@ -25,8 +31,9 @@ export class SortedIds {
     let at = this.#firstNotBelow(id);
     if (at < this.#size && this.#compare(at, id) === 0) return false;
     const full = this.#size === this.maximum;
+    if (full && at === 0) return true;
+    this.#newest = undefined;
     if (full) {
-      if (at === 0) return true;
       at -= 1;
       this.#bytes.copyWithin(0, width, (at + 1) * width);
     } else {
@@ -40,6 +47,7 @@ export class SortedIds {
 
   deleteBelow(id: Uint8Array): void {
     const count = this.#firstNotBelow(id);
+    this.#newest = undefined;
     this.#bytes.copyWithin(0, count * width, this.#size * width);
     this.#size -= count;
   }
@@ -49,10 +57,12 @@ export class SortedIds {
   }
 
   /** Up to `limit` ids below `before`, newest first. */
-  below(before: Uint8Array | undefined, limit: number): string[] {
+  below(before: Uint8Array | undefined, limit: number): readonly string[] {
+    if (before === undefined && this.#newest?.limit === limit) return this.#newest.ids;
     const end = before === undefined ? this.#size : this.#firstNotBelow(before);
     const ids: string[] = [];
     for (let at = end - 1; at >= Math.max(0, end - limit); at--) ids.push(this.#format(at));
+    if (before === undefined && limit <= keptAsText) this.#newest = { limit, ids };
     return ids;
   }
 

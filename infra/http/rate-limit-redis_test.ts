@@ -1,11 +1,6 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import {
-  closeRedis,
-  openRedis,
-  type RedisAddress,
-  type RedisClient,
-} from "../feed-cache/redis-client.ts";
+import { closeRedis, openRedis, type RedisAddress, type RedisClient } from "../redis/client.ts";
 import { silentLogger } from "../telemetry/logger.ts";
 import { createRateLimits, rateLimit } from "./rate-limit.ts";
 import { redisRateStore } from "./rate-limit-redis.ts";

@@ -12,8 +12,9 @@ export interface RatePolicy {
   readonly window: number;
   /**
    * Requests that a process counts at once where the counts are kept, and lets pass by itself then; 1
-   * when left out, and never more than a hundredth of the quota. It never lets more pass than the quota. What other processes have taken and not
-   * used by the end of the window is lacking: each may cost a client up to `lease` - 1 requests.
+   * when left out, and never more than a hundredth of the quota. It never lets more pass than the quota. The next lease is
+   * taken when a fifth of one is left. What other processes have taken and not used by the end of the
+   * window is lacking: each may cost a client up to six fifths of a lease.
    */
   readonly lease?: number;
 }
@@ -81,6 +82,7 @@ interface Lease {
 export class RateLimit {
   readonly #name: string;
   readonly #lease: number;
+  readonly #renewAt: number;
   readonly #limiter: RateLimiterAbstract | undefined;
   readonly #logger: Logger;
   readonly #leases = new LRUCache<string, Lease>({ max: maximumLeases });
@@ -91,6 +93,7 @@ export class RateLimit {
   constructor(policy: RatePolicy, limiter: RateLimiterAbstract | undefined, logger: Logger) {
     this.#name = policy.name;
     this.#lease = policy.lease ?? 1;
+    this.#renewAt = this.#lease === 1 ? -1 : Math.floor(this.#lease / 5);
     this.#limiter = limiter;
     this.#logger = logger;
     this.policy = limiter ? `"${policy.name}";q=${policy.quota};w=${policy.window}` : "";
@@ -134,6 +137,8 @@ export class RateLimit {
     const ms = lease.endsAt - performance.now();
     if (ms <= 0) return undefined;
     lease.left -= 1;
+    // Before it is used up, so that whoever asks often need never wait for the next.
+    if (lease.left === this.#renewAt && lease.remaining > 0) void this.#count(key);
     return this.#shown(lease.remaining + lease.left, ms);
   }
 

@@ -101,12 +101,17 @@ function resize(raster: Raster, size: Size): Sharp {
   return pixels(raster).resize({ ...size, fit: "fill" });
 }
 
+/**
+ * What leaves here is memory of JavaScript's own. sharp's output lies in memory of libvips' that a
+ * finalizer frees, which is right only as long as every view of it keeps that finalizer waiting; a copy
+ * costs microseconds, and relies on it no longer than this turn.
+ */
 async function encode(image: Sharp, encoding: Encoding): Promise<EncodedImage> {
   const { data, info } = await image
     .webp(encoding)
     .toBuffer({ resolveWithObject: true });
   return {
-    bytes: data,
+    bytes: new Uint8Array(data),
     width: info.width,
     height: info.height,
     contentType: "image/webp",

@@ -1,6 +1,7 @@
 import { followersBelow } from "../read-model/reads/followers-below.ts";
 import { newest } from "../read-model/reads/keyset.ts";
 import { beginFanOuts } from "./fan-outs.ts";
+import { fanOutSlices, followersTold } from "./metrics.ts";
 import { authorsToPush } from "./pulled-authors.ts";
 import { defaultFollowersAtATime, type FeedsServices } from "./services.ts";
 
@@ -52,6 +53,8 @@ async function pushToFirst(
   for (const postId of postIds) {
     signal.throwIfAborted();
     await cache.push(followerIds, postId);
+    fanOutSlices.inc({ kind: "push" });
+    followersTold.inc({ kind: "push" }, followerIds.length);
   }
   if (last === undefined) return false;
   await beginFanOuts(sql, authorId, postIds, last);

@@ -2,6 +2,7 @@ import type { Logger } from "../../infra/telemetry/logger.ts";
 import { followersBelow } from "../read-model/reads/followers-below.ts";
 import { endFanOut, moveFanOut, takeFanOut } from "./fan-outs.ts";
 import { postReached } from "./freshness.ts";
+import { fanOutSlices, followersTold, measureFanOuts } from "./metrics.ts";
 import { defaultFollowersAtATime, type FeedsServices } from "./services.ts";
 
 /** Milliseconds between two looks for what other processes have left, or were killed over. */
@@ -54,16 +55,18 @@ export class FanOutWorker {
     const { followerIds, last } = await followersBelow(sql, author_id, before, followersAtATime);
     if (kind === "push") await cache.push(followerIds, fan_out_id);
     else await cache.pull(followerIds, author_id);
-    if (last === undefined) {
-      await endFanOut(sql, fanOut);
-      if (kind === "push") postReached(fan_out_id, "slices");
-    } else await moveFanOut(sql, fanOut, last);
+    if (last === undefined) await endFanOut(sql, fanOut);
+    else await moveFanOut(sql, fanOut, last);
+    fanOutSlices.inc({ kind });
+    followersTold.inc({ kind }, followerIds.length);
+    if (last === undefined && kind === "push") postReached(fan_out_id, "slices");
     return true;
   }
 
   /** Works until stopped. */
   start(logger: Logger): { stop(): Promise<void> } {
     let stopped = false;
+    const measured = measureFanOuts(this.#services.sql);
     const running = (async () => {
       while (!stopped) {
         if (this.#batch) await this.#giveWay(this.#batch);
@@ -80,6 +83,7 @@ export class FanOutWorker {
         stopped = true;
         this.#wake();
         await running;
+        measured();
       },
     };
   }

@@ -37,13 +37,8 @@ const onEveryEngine: Readonly<Record<string, readonly string[]>> = {
   "infra/sql/": ["migrate"],
 };
 
-/** What adapters of different ports to one engine share. */
-const sharedByAdapters = [
-  "infra/feed-cache/redis-client.ts",
-  "infra/feed-cache/redis-histories.ts",
-  "infra/feed-cache/redis-nodes.ts",
-  "infra/feed-cache/redis-scripts.ts",
-];
+/** Folders of infra that are no port either, but an engine: for the adapters of all ports to it. */
+const engines = ["infra/redis/"];
 
 /** What only handles photographs' bytes; no request handler may load it. */
 const imageCode = (module: string) =>
@@ -88,7 +83,7 @@ function arrow(edge: Import): Violation[] {
   }
   if (isAdapter(to) && !test && source !== "scripts") {
     const chooses = from.startsWith("infra/config/") || folderOf(from) === folderOf(to) ||
-      isAdapter(from) && sharedByAdapters.includes(to);
+      isAdapter(from) && engines.includes(folderOf(to));
     if (!chooses) {
       return broken(
         `${to} is an adapter: infra/config chooses it, nothing else names it`,

@@ -5,7 +5,7 @@ import { feedSkeleton } from "../../apps/queries/cards/skeleton.ts";
 import { FeedFiller } from "../../apps/queries/feed-filler.ts";
 import type { DomainEvent } from "../../domain/events.ts";
 import { createRedisFeedCache } from "../../infra/feed-cache/redis.ts";
-import { openRedis } from "../../infra/feed-cache/redis-client.ts";
+import { openRedis } from "../../infra/redis/client.ts";
 import { migrate } from "../../infra/sql/migrate.ts";
 import type { Sql } from "../../infra/sql/port.ts";
 import { openPostgres } from "../../infra/sql/postgres.ts";

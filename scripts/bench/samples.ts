@@ -28,7 +28,7 @@ export interface Row {
   readonly aim?: string;
   /** Of the processor time that a request takes in the server's own thread: limit by ours. */
   readonly processorRatio?: Samples;
-  readonly pullJoin?: Samples;
+  pullJoin?: Samples;
 }
 
 export function shown({ median, least, most }: Samples): string {

@@ -1,6 +1,6 @@
 import { v7 } from "uuid";
 import { createRedisFeedCache } from "../../infra/feed-cache/redis.ts";
-import { openRedis } from "../../infra/feed-cache/redis-client.ts";
+import { openRedis } from "../../infra/redis/client.ts";
 import { feedWindow } from "../../infra/feed-cache/port.ts";
 import { prepareBucket } from "../../infra/deploy/s3/bucket.ts";
 import { openPostgres } from "../../infra/sql/postgres.ts";

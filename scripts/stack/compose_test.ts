@@ -4,6 +4,7 @@ import { parse } from "yaml";
 import { z } from "zod";
 import { storeNotifications } from "../../apps/projector/topics.ts";
 import { loadNetworkedConfig } from "../../infra/config/config.ts";
+import { defaultPullThreshold } from "../../projections/feeds/services.ts";
 import * as settings from "../../infra/deploy/settings.ts";
 import { projectRoot } from "../architecture/graph.ts";
 import { type Kind, kinds, missingFor } from "./available.ts";
@@ -200,6 +201,7 @@ Deno.test("compose.yaml: the roles are told what the local stack's status would 
     assert.equal(config.KAFKA_BROKERS.length, name === "commands" ? 3 : 1);
     assert.equal(config.TRUSTED_PROXIES, 1, "the gateway");
     assert.equal(config.ENVIRONMENT, "production");
+    assert.equal(config.FEED_PULL_THRESHOLD, defaultPullThreshold, "as where it is left out");
   }
   const { region, bucket } = settings.development.s3;
   assert.equal(named("commands").environment.S3_REGION, region);

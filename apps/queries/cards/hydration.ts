@@ -3,6 +3,7 @@ import type { SqlQueries } from "../../../infra/sql/port.ts";
 import type { Logger } from "../../../infra/telemetry/logger.ts";
 import type { LiveSql } from "../../../projections/runner/live-schemas.ts";
 import { likedAmong } from "../../../projections/read-model/reads/likes.ts";
+import type { PostOrigin } from "../../../projections/read-model/reads/posts-by-id.ts";
 import { relationsTo } from "../../../projections/read-model/reads/relations.ts";
 import type { Card } from "./card.ts";
 import { cardReads } from "./metrics.ts";
@@ -54,23 +55,25 @@ export class Hydration {
     this.#sql = services.sql;
   }
 
+  /** `origins`: those of all the posts, where they are known: then all else is read at once. */
   hydrate(
     viewerId: string | undefined,
     postIds: readonly string[],
+    origins?: readonly PostOrigin[],
   ): Hydrated | Promise<Hydrated> {
     const near = this.#near;
-    if (!near.live) return this.#complete(viewerId, postIds);
+    if (!near.live) return this.#complete(viewerId, postIds, origins);
     const now = near.now();
     const viewer = viewerId === undefined ? nothing : near.viewer(viewerId, now);
-    if (!viewer) return this.#complete(viewerId, postIds);
+    if (!viewer) return this.#complete(viewerId, postIds, origins);
     const cards: (Card | undefined)[] = [];
     for (const postId of postIds) {
       const kept = near.card(postId, now);
-      if (!kept) return this.#complete(viewerId, postIds);
+      if (!kept) return this.#complete(viewerId, postIds, origins);
       const { card } = kept;
       const known = viewerId === undefined || card === undefined ||
         viewer.likes.has(postId) && viewer.relations.has(card.authorId);
-      if (!known) return this.#complete(viewerId, postIds);
+      if (!known) return this.#complete(viewerId, postIds, origins);
       cards.push(card);
     }
     cardReads.counts.hit += cards.length;
@@ -90,17 +93,25 @@ export class Hydration {
   async #complete(
     viewerId: string | undefined,
     postIds: readonly string[],
+    origins: readonly PostOrigin[] | undefined,
   ): Promise<Hydrated> {
-    if (viewerId === undefined) return { cards: await this.#cards(postIds), ...nothing };
-    const [cards, likes] = await Promise.all([
-      this.#cards(postIds),
+    const reading = this.#cards(postIds, origins);
+    if (viewerId === undefined) return { cards: await reading, ...nothing };
+    const authors = origins?.map((origin) => origin.author_id);
+    const [cards, likes, relations] = await Promise.all([
+      reading,
       this.#likes(viewerId, postIds),
+      authors && this.#relations(viewerId, authors),
     ]);
-    const authorIds = new Set(cards.flatMap((card) => card ? [card.authorId] : []));
-    return { cards, likes, relations: await this.#relations(viewerId, [...authorIds]) };
+    if (relations) return { cards, likes, relations };
+    const authorIds = cards.flatMap((card) => card ? [card.authorId] : []);
+    return { cards, likes, relations: await this.#relations(viewerId, authorIds) };
   }
 
-  async #cards(postIds: readonly string[]): Promise<Cards> {
+  async #cards(
+    postIds: readonly string[],
+    origins: readonly PostOrigin[] | undefined,
+  ): Promise<Cards> {
     const near = this.#near;
     const [live, now] = [near.live, near.now()];
     const lacking: string[] = [];
@@ -114,7 +125,7 @@ export class Hydration {
     });
     cardReads.counts.hit += postIds.length - lacking.length;
     cardReads.counts.miss += lacking.length;
-    const loaded = lacking.length > 0 ? this.#loadCards(lacking) : undefined;
+    const loaded = lacking.length > 0 ? this.#loadCards(lacking, origins) : undefined;
     const cards: (Card | undefined)[] = [];
     for (const [nth, postId] of postIds.entries()) {
       const one = found[nth] ?? loaded;
@@ -123,9 +134,9 @@ export class Hydration {
     return cards;
   }
 
-  #loadCards(postIds: readonly string[]): Loaded {
+  #loadCards(postIds: readonly string[], origins: readonly PostOrigin[] | undefined): Loaded {
     const loading = this.#near.loading();
-    const cards = this.#readCards(loading, postIds).finally(() => {
+    const cards = this.#readCards(loading, postIds, origins).finally(() => {
       this.#near.loaded(loading);
       for (const postId of postIds) {
         if (this.#loads.get(postId)?.loading === loading) this.#loads.delete(postId);
@@ -135,15 +146,23 @@ export class Hydration {
     return cards;
   }
 
-  async #readCards(loading: Loading, postIds: readonly string[]): Loaded {
+  async #readCards(
+    loading: Loading,
+    postIds: readonly string[],
+    origins: readonly PostOrigin[] | undefined,
+  ): Loaded {
     // What cannot be kept has nothing to gain from a cache that is most likely out of reach.
     const parts = loading.lost ? this.#database : this.#shared;
-    const standing = await parts.get(posts, postIds);
-    const authorIds = new Set(Array.from(standing.values(), ({ authorId }) => authorId));
-    const mediaIds = new Set(Array.from(standing.values()).flatMap(({ mediaIds }) => mediaIds));
-    const [authors, shown] = await Promise.all([
-      parts.get(accounts, [...authorIds]),
-      parts.get(media, [...mediaIds]),
+    const wanted = new Set(postIds);
+    const known = origins?.filter((origin) => wanted.has(origin.post_id))
+      .map((origin) => ({ authorId: origin.author_id, mediaIds: origin.media_ids }));
+    const authorIds = known && unique(known.map((one) => one.authorId));
+    const reading = parts.get(posts(authorIds), postIds);
+    const made = known ?? [...(await reading).values()];
+    const [standing, authors, shown] = await Promise.all([
+      reading,
+      parts.get(accounts, authorIds ?? unique(made.map((one) => one.authorId))),
+      parts.get(media, unique(made.flatMap((one) => one.mediaIds))),
     ]);
     const cards = new Map<string, Card>();
     for (const postId of postIds) {
@@ -181,7 +200,7 @@ export class Hydration {
     const known = near.live ? near.viewer(viewerId, near.now())?.relations : undefined;
     return await near.completing(
       known ?? nothing.relations,
-      accountIds,
+      unique(accountIds),
       async (lacking, loading) => {
         const read = await relationsTo(this.#sql, viewerId, lacking);
         const relations = new Map(lacking.map((accountId) => [
@@ -197,4 +216,8 @@ export class Hydration {
       },
     );
   }
+}
+
+function unique(ids: readonly string[]): string[] {
+  return [...new Set(ids)];
 }

@@ -8,16 +8,28 @@ import { strangers } from "./rules.ts";
 function open(options: ConstructorParameters<typeof NearCache>[1] = {}) {
   let listener: Listener | undefined;
   let time = 0;
+  let live = true;
   const near = new NearCache({
     listen: (one) => {
       listener = one;
-      return { live: true, caughtUp: () => Promise.resolve(), stop: () => Promise.resolve() };
+      return {
+        get live() {
+          return live;
+        },
+        caughtUp: () => Promise.resolve(),
+        stop: () => Promise.resolve(),
+      };
     },
   }, { now: () => time, ...options });
   return {
     near,
     evict: (...keys: string[]) => listener?.evicted(keys),
     pass: (ms: number) => time += ms,
+    deafen() {
+      live = false;
+      listener?.lost();
+    },
+    hearAgain: () => live = true,
   };
 }
 
@@ -89,3 +101,44 @@ Deno.test("NearCache: an answer under way keeps what it began with", () => {
   evict(keyOf.likes("v"));
   assert.deepEqual([likes?.get("1"), near.viewer("v", 0)?.likes.get("1")], [true, undefined]);
 });
+
+Deno.test("NearCache: what was evicted while it was loaded is not kept", () => {
+  const { near, evict } = open();
+  const loading = near.loading();
+  evict(keyOf.account("a"), keyOf.likes("v"), keyOf.relations("v"));
+  near.keepCard(loading, "1", card("a"), [keyOf.account("a")]);
+  near.keepCard(loading, "2", card("b"), [keyOf.account("b")]);
+  near.keepLikes(loading, "v", new Map([["1", true]]));
+  near.keepRelations(loading, "v", new Map([["a", strangers]]));
+  assert.deepEqual([near.card("1", 0), near.card("2", 0)?.card, near.viewer("v", 0)], [
+    undefined,
+    card("b"),
+    undefined,
+  ]);
+});
+
+for (
+  const [when, deafen] of [
+    ["when it was deaf", (it: ReturnType<typeof open>) => {
+      it.deafen();
+      const loading = it.near.loading();
+      it.hearAgain();
+      return loading;
+    }],
+    ["before it was deaf", (it: ReturnType<typeof open>) => {
+      const loading = it.near.loading();
+      it.deafen();
+      it.hearAgain();
+      return loading;
+    }],
+  ] as const
+) {
+  Deno.test(`NearCache: what it began to load ${when} is not kept when it hears again`, () => {
+    const it = open();
+    const loading = deafen(it);
+    it.near.keepCard(loading, "1", card("a"), []);
+    it.near.keepLikes(loading, "v", new Map([["1", true]]));
+    it.near.keepRelations(loading, "v", new Map([["a", strangers]]));
+    assert.deepEqual([it.near.card("1", 0), it.near.viewer("v", 0)], [undefined, undefined]);
+  });
+}

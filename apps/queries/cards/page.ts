@@ -23,8 +23,8 @@ export async function cardPage(
   const page = new CardPage();
   let lookedAt = before;
   for (let round = limit + 1;; round = Math.min(2 * round, longestRound)) {
-    const { ids, ended } = await skeleton(lookedAt, round);
-    const hydrated = hydration.hydrate(viewerId, ids);
+    const { ids, ended, origins } = await skeleton(lookedAt, round);
+    const hydrated = hydration.hydrate(viewerId, ids, origins);
     const { cards, likes, relations } = hydrated instanceof Promise ? await hydrated : hydrated;
     for (let nth = 0; nth < ids.length; nth++) {
       const id = ids[nth] ?? "";

@@ -1,5 +1,6 @@
 import type { Claim, FeedCache, FeedPage } from "../../../infra/feed-cache/port.ts";
 import { feedPage } from "../../../projections/read-model/reads/feed-page.ts";
+import type { PostOrigin } from "../../../projections/read-model/reads/posts-by-id.ts";
 import { postsOfAccounts } from "../../../projections/read-model/reads/posts-of-accounts.ts";
 import type { FeedFiller } from "../feed-filler.ts";
 import type { QueryServices } from "../services.ts";
@@ -13,6 +14,8 @@ import { feedReads } from "./metrics.ts";
 export type Skeleton = (before: string, limit: number) => Promise<{
   readonly ids: readonly string[];
   readonly ended: boolean;
+  /** Where all of them come from the database, what it knew of them besides. */
+  readonly origins?: readonly PostOrigin[];
 }>;
 
 type FeedServices = Pick<QueryServices, "sql" | "cache" | "authorCache" | "logger">;
@@ -31,34 +34,39 @@ export function feedSkeleton(
   readerId: string,
 ): Skeleton {
   const fromDatabase = async (before: string, limit: number) => {
-    const ids = await feedPage(sql, readerId, before, limit);
-    return { ids, ended: ids.length < limit };
+    const origins = await feedPage(sql, readerId, before, limit);
+    const ids = origins.map((origin) => origin.post_id);
+    return { ids, ended: ids.length < limit, origins };
   };
   /** A cache out of reach costs speed, not the feed. */
   const orElse = <T>(fallback: T) => (error: unknown): T => {
     logger.warn("the feed cache cannot be reached", { error });
     return fallback;
   };
-  const readOrClaim = async (cache: FeedCache, id: string, before: string, limit: number) => {
-    const page = await cache.read(id, { before, limit })
-      .catch(orElse<FeedPage>({ state: "filling" }));
-    if (page.state === "complete") return { page };
-    const claim = page.state === "missing"
+  const readFrom = async (cache: FeedCache, id: string, before: string, limit: number) => {
+    try {
+      return await cache.read(id, { before, limit });
+    } catch (error) {
+      return orElse<FeedPage>({ state: "filling" })(error);
+    }
+  };
+  const claimIn = async (cache: FeedCache, id: string, { state }: FeedPage) =>
+    state === "missing"
       ? await cache.claim(id).catch(orElse<Claim | undefined>(undefined))
       : undefined;
-    return { claim };
-  };
   const pulledPart = async (authorId: string, before: string, limit: number): Promise<Part> => {
-    const { page, claim } = await readOrClaim(authorCache, authorId, before, limit);
-    if (page) return page;
+    const page = await readFrom(authorCache, authorId, before, limit);
+    if (page.state === "complete") return page;
+    const claim = await claimIn(authorCache, authorId, page);
     const posts = await postsOfAccounts(sql, [authorId], before, limit);
     if (claim) filler.fillAuthor(claim);
     return { ids: posts.get(authorId) ?? [], endsAtFloor: false };
   };
   return async (before, limit) => {
-    const { page, claim } = await readOrClaim(cache, readerId, before, limit);
-    if (!page) {
+    const page = await readFrom(cache, readerId, before, limit);
+    if (page.state !== "complete") {
       feedReads.counts.miss++;
+      const claim = await claimIn(cache, readerId, page);
       const served = await fromDatabase(before, limit);
       if (claim) filler.fillFeed(claim);
       return served;

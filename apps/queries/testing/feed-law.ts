@@ -384,17 +384,22 @@ export class Run {
       authorCache: hold(this.#engines.authorCache),
       logger: silentLogger,
     };
-    const skeleton = feedSkeleton(services, new FeedFiller(services), readerId);
+    const filler = new FeedFiller(services);
+    const skeleton = feedSkeleton(services, filler, readerId);
     const shown: string[] = [];
-    for (let lookedAt = before;;) {
-      const { ids, ended } = await skeleton(lookedAt, limit + 1);
-      for (const id of ids) {
-        lookedAt = id;
-        if (!this.#readModel.shows(readerId, id)) continue;
-        if (shown.length === limit) return { ids: shown, ended: false };
-        shown.push(id);
+    try {
+      for (let lookedAt = before;;) {
+        const { ids, ended } = await skeleton(lookedAt, limit + 1);
+        for (const id of ids) {
+          lookedAt = id;
+          if (!this.#readModel.shows(readerId, id)) continue;
+          if (shown.length === limit) return { ids: shown, ended: false };
+          shown.push(id);
+        }
+        if (ended) return { ids: shown, ended: true };
       }
-      if (ended) return { ids: shown, ended: true };
+    } finally {
+      filler.begin();
     }
   }
 

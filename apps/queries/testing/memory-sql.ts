@@ -7,6 +7,13 @@ interface FanOutRow {
   before: string;
   servedAt: number;
   takenUntil: number;
+  taken: string;
+}
+
+interface PostRow {
+  readonly authorId: string;
+  readonly mediaIds: readonly string[];
+  deleted: boolean;
 }
 
 type Parameters = readonly unknown[];
@@ -23,7 +30,7 @@ export class MemorySql implements SqlQueries {
   /** Follower → followee → the id of the follow. */
   readonly #follows = new Map<string, Map<string, string>>();
   readonly #blocks = new Set<string>();
-  readonly #posts = new Map<string, { authorId: string; deleted: boolean }>();
+  readonly #posts = new Map<string, PostRow>();
   /** Author → the fan-out that announces them. */
   readonly #pulled = new Map<string, string | null>();
   readonly #fanOuts = new Map<string, FanOutRow>();
@@ -57,7 +64,11 @@ export class MemorySql implements SqlQueries {
         this.#blocks.delete(`${data.blockerId} ${data.blockedId}`);
         break;
       case "PostCreated":
-        this.#posts.set(data.postId, { authorId: data.authorId, deleted: false });
+        this.#posts.set(data.postId, {
+          authorId: data.authorId,
+          mediaIds: data.mediaIds,
+          deleted: false,
+        });
         break;
       case "PostDeleted": {
         const post = this.#posts.get(data.postId);
@@ -136,7 +147,11 @@ export class MemorySql implements SqlQueries {
       ({ authorId }) => followees.has(authorId) && !this.#closed.has(authorId),
       before,
       limit,
-    ).map((post_id) => ({ post_id }));
+    ).map((post_id) => ({
+      post_id,
+      author_id: this.#posts.get(post_id)?.authorId,
+      media_ids: this.#posts.get(post_id)?.mediaIds,
+    }));
   }
 
   #postsOfAccounts([ids, before, limit]: Parameters) {
@@ -209,13 +224,19 @@ export class MemorySql implements SqlQueries {
   }
 
   #begin(id: string, author_id: string, kind: string, before: string): void {
-    if (this.#fanOuts.has(id)) return;
+    const under = this.#fanOuts.get(id);
+    if (under) {
+      if (before > under.before) under.before = before;
+      Object.assign(under, { takenUntil: -Infinity, taken: "" });
+      return;
+    }
     this.#fanOuts.set(id, {
       author_id,
       kind,
       before,
       servedAt: this.#turn++,
       takenUntil: -Infinity,
+      taken: "",
     });
   }
 
@@ -225,19 +246,20 @@ export class MemorySql implements SqlQueries {
     if (!next) return [];
     const [fan_out_id, row] = next;
     row.takenUntil = this.#now() + 10_000;
-    const { author_id, kind, before } = row;
-    return [{ fan_out_id, author_id, kind, before }];
+    row.taken = `taking ${this.#turn++}`;
+    const { author_id, kind, before, taken } = row;
+    return [{ fan_out_id, author_id, kind, before, taken }];
   }
 
-  #moveFanOut([id, expected, before]: Parameters) {
+  #moveFanOut([id, taken, before]: Parameters) {
     const row = this.#fanOuts.get(String(id));
-    if (!row || row.before !== expected) return [];
-    Object.assign(row, { before, servedAt: this.#turn++, takenUntil: -Infinity });
+    if (!row || row.taken !== taken) return [];
+    Object.assign(row, { before, servedAt: this.#turn++, takenUntil: -Infinity, taken: "" });
     return [];
   }
 
-  #endFanOut([id, expected]: Parameters) {
-    if (this.#fanOuts.get(String(id))?.before !== expected) return [];
+  #endFanOut([id, taken]: Parameters) {
+    if (this.#fanOuts.get(String(id))?.taken !== taken) return [];
     this.#fanOuts.delete(String(id));
     for (const [author, announcedBy] of this.#pulled) {
       if (announcedBy === id) this.#pulled.set(author, null);

@@ -67,8 +67,8 @@ async function ask(sql: SqlQueries, people: readonly string[]): Promise<unknown[
     people.map((followeeId) => ({ followerId, followeeId }))
   );
   for (const reader of people) {
-    const ids = await feedPage(sql, reader, newest, 3);
-    answers.push(ids, await feedPage(sql, reader, ids.at(-1) ?? newest, 9));
+    const posts = await feedPage(sql, reader, newest, 3);
+    answers.push(posts, await feedPage(sql, reader, posts.at(-1)?.post_id ?? newest, 9));
     const first = await followersBelow(sql, reader, newest, 1);
     answers.push(first, await followersBelow(sql, reader, first.last ?? newest, 2));
   }

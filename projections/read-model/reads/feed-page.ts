@@ -1,7 +1,9 @@
 import type { SqlQueries } from "../../../infra/sql/port.ts";
+import type { PostOrigin } from "./posts-by-id.ts";
 
 /**
- * Posts of the accounts a reader follows, newest first: at most `limit` ids below `before`.
+ * Posts of the accounts a reader follows, newest first: at most `limit` of them below `before`, each
+ * with what never changes of it, so that whoever shows them need not look for that again.
  *
  * What is left out is gone for good: deleted posts, closed authors. What may come back (a block
  * that is lifted, an author or a medium whose events have not arrived yet) stays in, for feeds are
@@ -14,12 +16,12 @@ export async function feedPage(
   readerId: string,
   before: string,
   limit: number,
-): Promise<string[]> {
-  const rows = await sql.query<{ post_id: string }>(
-    `SELECT post.post_id
+): Promise<readonly PostOrigin[]> {
+  return await sql.query<PostOrigin>(
+    `SELECT post.post_id, post.author_id, post.media_ids
      FROM read_model.follows AS follow
      CROSS JOIN LATERAL (
-       SELECT post_id FROM read_model.posts
+       SELECT post_id, author_id, media_ids FROM read_model.posts
        WHERE author_id = follow.followee_id AND post_id < $2 AND deleted_at IS NULL
        ORDER BY post_id DESC
        LIMIT $3
@@ -33,5 +35,4 @@ export async function feedPage(
      LIMIT $3`,
     [readerId, before, limit],
   );
-  return rows.map((row) => row.post_id);
 }

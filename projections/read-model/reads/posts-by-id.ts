@@ -1,34 +1,36 @@
 import type { SqlQueries } from "../../../infra/sql/port.ts";
 
-/** What is a post's own of what everyone sees of it. */
-export interface PostRow {
+/** What never changes of a post, and tells where the rest of what is shown of it is. */
+export interface PostOrigin {
   readonly post_id: string;
   readonly author_id: string;
+  readonly media_ids: readonly string[];
+}
+
+/** What is a post's own of what everyone sees of it. */
+export interface PostRow extends PostOrigin {
   readonly caption: string | null;
   readonly created_at: Date;
   readonly like_count: number;
   readonly comment_count: number;
-  readonly media_ids: readonly string[];
   /** By media id. */
   readonly alt_texts: Readonly<Record<string, string | null>>;
 }
 
 /**
- * Those of the posts that stand, in no order.
+ * Those of the posts that stand, in no order; `authorIds` are those of all their authors.
  *
- * Their authors' ids are read first, and come as values, since they lead to the partitions: a join
- * would make the planner take all 32 of them into account, which costs more than a round trip.
+ * Unless they are given, authors' ids are read first, and come as values, since they lead to the
+ * partitions: a join would make the planner take all 32 of them into account, which costs more than a
+ * round trip.
  */
 export async function postsById(
   sql: SqlQueries,
   postIds: readonly string[],
+  authorIds?: readonly string[],
 ): Promise<readonly PostRow[]> {
-  const authors = await sql.query<{ author_id: string }>(
-    `SELECT author_id FROM read_model.post_authors WHERE post_id = ANY ($1::uuid[])`,
-    [postIds],
-  );
-  const authorIds = new Set(authors.map((row) => row.author_id));
-  if (authorIds.size === 0) return [];
+  const authors = authorIds ?? await authorsOf(sql, postIds);
+  if (authors.length === 0) return [];
   return await sql.query<PostRow>(
     `SELECT post.post_id, post.author_id, post.caption, post.created_at, post.media_ids,
        post.alt_texts,
@@ -42,6 +44,14 @@ export async function postsById(
      WHERE post.author_id = ANY ($2::uuid[])
        AND post.post_id = ANY ($1::uuid[])
        AND post.deleted_at IS NULL`,
-    [postIds, [...authorIds]],
+    [postIds, authors],
   );
+}
+
+async function authorsOf(sql: SqlQueries, postIds: readonly string[]): Promise<string[]> {
+  const rows = await sql.query<{ author_id: string }>(
+    `SELECT author_id FROM read_model.post_authors WHERE post_id = ANY ($1::uuid[])`,
+    [postIds],
+  );
+  return [...new Set(rows.map((row) => row.author_id))];
 }

@@ -1,5 +1,5 @@
 import type { Redis } from "ioredis";
-import { Passing } from "./redis-nodes.ts";
+import { Passing } from "./nodes.ts";
 
 /**
  * Milliseconds for which a node's history is taken as known while its connection stands. Within them

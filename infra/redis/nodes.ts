@@ -1,15 +1,15 @@
 import calculateSlot from "cluster-key-slot";
 import { Redis, ReplyError } from "ioredis";
-import { type KeyCommand, sendToEach } from "./redis-fan-out.ts";
-import type { RedisClient } from "./redis-client.ts";
-import type { Script } from "./redis-scripts.ts";
+import { type KeyCommand, sendToEach } from "./send-to-each.ts";
+import type { RedisClient } from "./client.ts";
+import type { Script } from "./script.ts";
 
 /**
  * Redis did not do it: it refused, or it, or the connection to it, was away for all the time there
  * was. What was sent may yet be done.
  */
-export class FeedCacheUnavailable extends Error {
-  override readonly name = "FeedCacheUnavailable";
+export class RedisUnavailable extends Error {
+  override readonly name = "RedisUnavailable";
 }
 
 /** Another attempt, or another node, may do better. */
@@ -46,7 +46,7 @@ export class RedisNodes {
 
   /**
    * Runs `attempt` on the node that serves the key; undefined when the key's slot is being moved.
-   * @throws {FeedCacheUnavailable} after `patience` milliseconds.
+   * @throws {RedisUnavailable} after `patience` milliseconds.
    */
   async on<T>(
     key: string,
@@ -97,7 +97,7 @@ export class RedisNodes {
     });
   }
 
-  /** @throws {FeedCacheUnavailable} unless every master answers. */
+  /** @throws {RedisUnavailable} unless every master answers. */
   async check(patience: number): Promise<void> {
     await this.#untilDone(patience, async (deadline) => {
       const nodes = [...this.#nodes().values()];
@@ -129,7 +129,7 @@ export class RedisNodes {
       } catch (error) {
         if (isMoving(error)) return moving;
         if (!passes(error) || Date.now() + pause >= deadline) {
-          throw new FeedCacheUnavailable(`Redis: ${messageOf(error)}`, { cause: error });
+          throw new RedisUnavailable(`Redis: ${messageOf(error)}`, { cause: error });
         }
       }
       await this.#refresh(pause);
