@@ -86,6 +86,29 @@ export function identityContract(name: string, create: () => Promise<IdentitySto
     strictEqual((await outbox(identity)).length, 1);
   });
 
+  test("adopt takes the handle and makes a key, and leaves nothing in the outbox", async (connect) => {
+    const identity = await connect();
+    const accountId = newId();
+    const adopt = (id: string, handle: string) =>
+      identity.adopt({ accountId: id, handle, passwordHash: "none" });
+    strictEqual(await adopt(accountId, "Ada"), "adopted");
+    const key = await identity.textKey(accountId);
+    strictEqual(key?.length, 32);
+    strictEqual((await identity.credentials({ handle: "aDA" }))?.accountId, accountId);
+    strictEqual(await adopt(accountId, "Ada"), "adopted");
+    deepStrictEqual(await identity.textKey(accountId), key);
+    const other = newId();
+    strictEqual(await adopt(other, "ADA"), "handle-taken");
+    strictEqual(await identity.textKey(other), undefined);
+    await rejects(adopt(accountId, "Grace"));
+    strictEqual(await identity.credentials({ handle: "Grace" }), undefined);
+    deepStrictEqual(await outbox(identity), []);
+    await identity.close(accountId, recordOf(accountId, "AccountClosed"));
+    strictEqual(await identity.textKey(accountId), undefined);
+    strictEqual(await adopt(accountId, "Ada"), "adopted");
+    strictEqual((await identity.credentials({ accountId }))?.status, "closed");
+  });
+
   test("registering the same account again succeeds and changes nothing", async (connect) => {
     const identity = await connect();
     const accountId = await registered(identity, "Grace", "first");

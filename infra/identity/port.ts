@@ -19,6 +19,16 @@ export interface Identity {
     /** Made after the key exists, since the text in the record is sealed with it. */
     record(key: Uint8Array): Promise<NewRecord>;
   }): Promise<"registered" | "handle-taken">;
+  /**
+   * Takes a handle, and creates a text key, for an account whose AccountRegistered comes from
+   * elsewhere: nothing is left in the outbox. Adopting one that is there, open or closed, under the
+   * same handle changes nothing; under another handle it throws.
+   */
+  adopt(account: {
+    accountId: string;
+    handle: string;
+    passwordHash: string;
+  }): Promise<"adopted" | "handle-taken">;
   /** By handle (any case) or id; undefined for one that never was. */
   credentials(by: { handle: string } | { accountId: string }): Promise<Credentials | undefined>;
   /**

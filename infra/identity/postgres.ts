@@ -64,6 +64,26 @@ class PostgresIdentity implements Identity {
     throw new Error(`account ${accountId} is registered under another handle`);
   }
 
+  async adopt(account: {
+    accountId: string;
+    handle: string;
+    passwordHash: string;
+  }): Promise<"adopted" | "handle-taken"> {
+    const { accountId, handle, passwordHash } = account;
+    const key = crypto.getRandomValues(new Uint8Array(32));
+    const inserted = await this.#sql.query(adoptAccount, [
+      accountId,
+      handle,
+      handleKey(handle),
+      passwordHash,
+      key,
+    ]);
+    if (inserted.length > 0) return "adopted";
+    const taken = await this.#registered(accountId, handle);
+    if (taken) return taken === "registered" ? "adopted" : taken;
+    throw new Error(`account ${accountId} is registered under another handle`);
+  }
+
   /** Undefined while nobody has the handle. */
   async #registered(
     accountId: string,
@@ -266,6 +286,17 @@ const insertAccount = `
   )
   INSERT INTO identity.outbox (topic, key, value, headers) SELECT $6, $7, $8, $9::json FROM account
   RETURNING id`;
+
+/** The account and its key, or nothing when its handle or its id is taken. */
+const adoptAccount = `
+  WITH account AS (
+    INSERT INTO identity.accounts (account_id, handle, handle_key, password_hash)
+    VALUES ($1, $2, $3, $4)
+    ON CONFLICT DO NOTHING
+    RETURNING account_id
+  )
+  INSERT INTO identity.text_keys (account_id, key) SELECT account_id, $5 FROM account
+  RETURNING account_id`;
 
 /** Only while the account is open: the lock waits for a `close` under way and then finds it closed. */
 const insertSession = `

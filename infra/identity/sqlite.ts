@@ -58,6 +58,22 @@ class SqliteIdentity implements Identity {
     });
   }
 
+  async adopt(account: {
+    accountId: string;
+    handle: string;
+    passwordHash: string;
+  }): Promise<"adopted" | "handle-taken"> {
+    const { accountId, handle, passwordHash } = account;
+    const key = crypto.getRandomValues(new Uint8Array(32));
+    return await this.#connection.write(() => {
+      const holder = this.#sql.accountByHandle.get(handleKey(handle));
+      if (holder) return holder.account_id === accountId ? "adopted" : "handle-taken";
+      this.#sql.insertAccount.run(accountId, handle, handleKey(handle), passwordHash);
+      this.#sql.insertTextKey.run(accountId, key);
+      return "adopted";
+    });
+  }
+
   async credentials(
     by: { handle: string } | { accountId: string },
   ): Promise<Credentials | undefined> {
