@@ -1,8 +1,8 @@
 import { parseArgs } from "node:util";
 import { z } from "zod";
 import { InvalidConfiguration } from "../infra/config/config.ts";
-import { Progress, table } from "./client/terminal.ts";
-import { type Asked, openAsked, Refused } from "./feeds/engines.ts";
+import { Progress, Refused, table } from "./client/terminal.ts";
+import { type Asked, openAsked } from "./feeds/engines.ts";
 
 const help = `Says why feeds are as they are, and whether the cached ones are right.
 

@@ -1,5 +1,34 @@
 const encoder = new TextEncoder();
 
+/** Trouble that a person can mend; told without a stack trace. */
+export class Refused extends Error {
+  override readonly name = "Refused";
+}
+
+/** What a script says of an error before it ends: a sentence where that is enough, else the stack. */
+export function told(error: unknown, mendable: readonly (new (...args: never[]) => Error)[]) {
+  // parseArgs throws TypeErrors with a code.
+  const usage = error instanceof TypeError && "code" in error;
+  const known = [Refused, ...mendable].some((kind) => error instanceof kind);
+  if (usage || known) return (error as Error).message;
+  return error instanceof Error ? error.stack ?? error.message : String(error);
+}
+
+/**
+ * Standard output as a sink that keeps pace with its reader. Writing resolves to false once nobody
+ * reads any more (`| head`): there is nothing left to do then.
+ */
+export async function writeOut(text: string): Promise<boolean> {
+  const bytes = encoder.encode(text);
+  try {
+    for (let at = 0; at < bytes.length;) at += await Deno.stdout.write(bytes.subarray(at));
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.BrokenPipe) return false;
+    throw error;
+  }
+}
+
 /**
  * A bar that is drawn over itself on a terminal, and elsewhere a line at every tenth of the way.
  * Writes to standard error, so that standard output stays for results.
@@ -25,8 +54,8 @@ export class Progress {
     return this.#done;
   }
 
-  step(): void {
-    this.#done++;
+  step(by = 1): void {
+    this.#done += by;
     this.#draw();
   }
 

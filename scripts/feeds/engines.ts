@@ -10,11 +10,7 @@ import { silentLogger } from "../../infra/telemetry/logger.ts";
 import { LiveSql } from "../../projections/runner/live-schemas.ts";
 import type { VerifyOptions } from "../../projections/feeds/verify.ts";
 import { verifyFeeds } from "../../projections/feeds/verify.ts";
-
-/** Trouble that a person can mend; told without a stack trace. */
-export class Refused extends Error {
-  override readonly name = "Refused";
-}
+import { Refused } from "../client/terminal.ts";
 
 /** Where questions about feeds are answered. */
 export interface Asked {
