@@ -2,8 +2,8 @@ import { DuckDBInstance } from "@duckdb/node-api";
 
 export type { DuckDBConnection } from "@duckdb/node-api";
 
-/** What DuckDB may hold in memory; beyond that it spills. The log's own batches come on top. */
-const memoryLimit = "1GB";
+/** What DuckDB may hold in memory; beyond that it spills. What JavaScript holds comes on top. */
+const memoryLimit = "512MB";
 
 /**
  * DuckDB in memory. What does not fit spills into `spill`, which is made, and removed by `close`.

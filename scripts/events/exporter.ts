@@ -20,7 +20,7 @@ import { startsOf, unreadable } from "./replay.ts";
 import type { Source } from "./source.ts";
 
 /** Events after which files are written and the manifest with them: what a kill may cost. */
-const batchSize = 200_000;
+const batchSize = 100_000;
 
 export interface Exported {
   /** That have come since the last time. */
