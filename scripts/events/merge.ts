@@ -6,7 +6,7 @@ export interface Start extends TopicPartition {
 }
 
 /** Records of one partition that are kept in memory, and of all in one batch, at most. */
-const batchSize = 250;
+const batchSize = 125;
 
 /** When the event of a record happened, milliseconds since the epoch; by its header alone. */
 export function timeOf(record: Pick<LogRecord, "headers">): number {

@@ -68,7 +68,7 @@ Deno.test("merged: reads a bounded part of each partition ahead", async () => {
   let given = 0;
   for await (const batch of merged(log, starts)) {
     given += batch.length;
-    assert.ok(taken - given <= 2 * 250 + 250, `${taken - given} are read ahead`);
+    assert.ok(taken - given <= 3 * 125, `${taken - given} are read ahead`);
   }
   assert.equal(given, 10_000);
 });
