@@ -9,11 +9,10 @@ export function onPostgres(what: string, register: (url: string) => void): void 
   else console.log(`SHUTTERLOG_TEST_POSTGRES is unset: ${what} on PostgreSQL is left out`);
 }
 
-let databases = 0;
-
 /** A database of its own on the given server, until `remove`. */
 export async function createDatabase(server: string) {
-  const name = `shutterlog_test_${Deno.pid}_${++databases}`;
+  // Test files that run side by side share a process, and with it its id.
+  const name = `shutterlog_test_${crypto.randomUUID().replaceAll("-", "")}`;
   await maintain(server, `CREATE DATABASE ${name}`);
   const own = new URL(server);
   own.pathname = `/${name}`;
