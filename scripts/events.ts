@@ -1,5 +1,5 @@
 import { InvalidConfiguration } from "../infra/config/config.ts";
-import { LogUnavailable } from "../infra/event-log/port.ts";
+import { LogUnavailable, TopicMismatch } from "../infra/event-log/port.ts";
 import { Refused, told } from "./client/terminal.ts";
 
 /** Runs one of the commands, each a module of its own in `events/`, loaded when it is asked for. */
@@ -55,6 +55,6 @@ try {
   const { run } = await command.load();
   Deno.exit(await run(args));
 } catch (error) {
-  console.error(told(error, [InvalidConfiguration, LogUnavailable]));
+  console.error(told(error, [InvalidConfiguration, LogUnavailable, TopicMismatch]));
   Deno.exit(2);
 }

@@ -16,6 +16,8 @@ export interface Answer {
 export interface Analysis {
   /** @throws {Refused} for what is no single SELECT, and with DuckDB's words for what it cannot do. */
   ask(sql: string, parameters?: readonly string[]): Promise<Answer>;
+  /** Ends what is being asked: `ask` rejects. */
+  interrupt(): void;
   close(): Promise<void>;
 }
 
@@ -65,6 +67,7 @@ export async function openAnalysis(options: { folder: string; at?: number }): Pr
         throw new Refused(error.message);
       }
     },
+    interrupt: () => connection.interrupt(),
     close: () => duckdb.close(),
   };
 }

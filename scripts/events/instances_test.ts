@@ -6,7 +6,7 @@ import { Sessions } from "../../infra/identity/sessions.ts";
 import { openSqliteIdentity } from "../../infra/identity/sqlite.ts";
 import { AccessTokens } from "../../infra/identity/tokens.ts";
 import { startServer } from "../end-to-end/server.ts";
-import { until } from "../end-to-end/until.ts";
+import { statusOf, until } from "../end-to-end/until.ts";
 import { fill } from "../demo/fill.ts";
 import { events, withFolders } from "./testing.ts";
 
@@ -72,6 +72,10 @@ function linesOf(replay: string): ReplayedLine[] {
   return replay.split("\n").filter((line) => line !== "").map((line) => JSON.parse(line));
 }
 
+function variantsIn({ variants }: ReplayedLine["data"]) {
+  return variants as unknown as Record<string, { objectKey: string }>;
+}
+
 function assertSame(answers: Answers, expected: Answers): void {
   for (const [path, text] of expected) assert.equal(answers.get(path), text, path);
   assert.equal(answers.size, expected.size);
@@ -107,9 +111,9 @@ async function imageSize(baseUrl: string, replay: string): Promise<number> {
   const ready = lines.find(({ type, data }) =>
     type.includes("VariantsReady") && !purged.has(data.mediaId)
   );
-  const { large } = ready?.data.variants as unknown as { large: { objectKey: string } };
-  const answer = await fetch(`${baseUrl}/cdn/${large.objectKey}`);
-  assert.equal(answer.status, 200, `${large.objectKey} is served`);
+  const key = variantsIn(ready?.data ?? {}).large?.objectKey;
+  const answer = await fetch(`${baseUrl}/cdn/${key}`);
+  assert.equal(answer.status, 200, `${key} is served`);
   return (await answer.bytes()).length;
 }
 
@@ -162,6 +166,15 @@ Deno.test("a replay appended to an empty instance gives the same answers, word f
       );
       assert.equal(registered?.data.handle, null, "a closed account's text is removed");
       assert.ok(!replay.includes('"v1.'), "nothing is still sealed");
+      const hers = lines.filter(({ type, data }) =>
+        type.includes("VariantsReady") && data.ownerId === eve.id
+      );
+      assert.ok(hers.length > 0, "she had uploaded something");
+      for (const { data } of hers) {
+        for (const { objectKey } of Object.values(variantsIn(data))) {
+          assert.equal(await statusOf(`${baseUrl}/cdn/${objectKey}`), 404);
+        }
+      }
 
       // While it runs, what it shows is what a query says it shows.
       for (const reader of ids.readers) {
@@ -203,6 +216,21 @@ Deno.test("a replay appended to an empty instance gives the same answers, word f
         items.map(({ id }: { id: string }) => id),
         told.told,
       );
+    }
+    const counted = await events(original, [
+      ...["query", "--at", middle, "--format", "json"],
+      `select post_id, caption,
+         (select count(*) from likes join accounts using (account_id)
+          where likes.post_id = posts.post_id) as likes,
+         (select count(*) from comments where comments.post_id = posts.post_id) as comments
+       from posts join accounts on account_id = author_id where handle is not null`,
+    ]);
+    for (const { post_id, ...post } of JSON.parse(counted.out)) {
+      const [reader] = ids.readers;
+      const { caption, likeCount, commentCount } = JSON.parse(
+        answers.get(`${reader} /v1/posts/${post_id}`) ?? "",
+      );
+      assert.deepEqual(post, { caption, likes: likeCount, comments: commentCount });
     }
   });
 });

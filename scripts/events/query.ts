@@ -89,6 +89,12 @@ export async function run(args: string[]): Promise<number> {
   const at = values.at === undefined ? undefined : parseTime(values.at, "--at");
   const folder = await refreshed(values.dir, !values["no-refresh"]);
   const analysis = await openAnalysis({ folder, ...(at !== undefined && { at }) });
+  let stopped = false;
+  const stop = () => {
+    stopped = true;
+    analysis.interrupt();
+  };
+  Deno.addSignalListener("SIGINT", stop);
   try {
     const [helper] = named;
     if (helper === undefined) {
@@ -105,7 +111,11 @@ export async function run(args: string[]): Promise<number> {
     }
     await writeOut(show(answer));
     return 0;
+  } catch (error) {
+    if (stopped) return 130;
+    throw error;
   } finally {
+    Deno.removeSignalListener("SIGINT", stop);
     await analysis.close();
   }
 }
