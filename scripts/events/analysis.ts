@@ -49,8 +49,9 @@ export async function openAnalysis(options: { folder: string; at?: number }): Pr
   return {
     async ask(sql, parameters = []) {
       try {
-        const statements = await connection.extractStatements(sql);
-        if (statements.count !== 1) throw new Refused("ask one question at a time");
+        // An empty one is no error to DuckDB's parser, and none that the binding can put in words.
+        const statements = sql.trim() && await connection.extractStatements(sql);
+        if (!statements || statements.count !== 1) throw new Refused("ask one question at a time");
         const statement = await statements.prepare(0);
         const { SELECT, EXPLAIN } = StatementType;
         if (statement.statementType !== SELECT && statement.statementType !== EXPLAIN) {
