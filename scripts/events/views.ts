@@ -52,7 +52,10 @@ function standing(adds: string, ends: string, left: string, right: string, since
     GROUP BY ${left}, ${right}`;
 }
 
-/** What stands at the moment. */
+/**
+ * What stands at the moment. What begins an account, a post or a comment is one event: a retry appends
+ * the same, and an export holds it once.
+ */
 export const stateViews: readonly View[] = [
   {
     name: "accounts",
@@ -76,8 +79,7 @@ export const stateViews: readonly View[] = [
       SELECT account_id, handle, profiles.display_name.v AS display_name, profiles.bio.v AS bio,
         profiles.avatar.v AS avatar_media_id, registered_at
       FROM (
-        SELECT account_id, arg_min({v: handle}, "offset").v AS handle, min(time) AS registered_at
-        FROM AccountRegistered GROUP BY account_id
+        SELECT account_id, handle, time AS registered_at FROM AccountRegistered
       ) JOIN profiles USING (account_id)
       WHERE account_id NOT IN (SELECT account_id FROM AccountClosed)`,
   },
@@ -92,7 +94,6 @@ export const stateViews: readonly View[] = [
       FROM (
         SELECT post_id, author_id, time AS created_at, caption AS first_caption, media_ids, alt_texts
         FROM PostCreated
-        QUALIFY row_number() OVER (PARTITION BY post_id ORDER BY "offset") = 1
       ) LEFT JOIN (
         SELECT post_id, arg_max({v: caption}, "offset") AS changed
         FROM CaptionChanged GROUP BY post_id
@@ -131,8 +132,7 @@ export const stateViews: readonly View[] = [
     sql: `
       SELECT comment_id, post_id, author_id, time AS created_at, text
       FROM CommentAdded
-      WHERE comment_id NOT IN (SELECT comment_id FROM CommentDeleted)
-      QUALIFY row_number() OVER (PARTITION BY comment_id ORDER BY "offset") = 1`,
+      WHERE comment_id NOT IN (SELECT comment_id FROM CommentDeleted)`,
   },
   {
     name: "media",
