@@ -209,10 +209,11 @@ export const readyViews: readonly View[] = [
     // A follow of one who follows already, or an unfollow of one who does not, changes nothing.
     sql: `
       SELECT day, account_id, gained, lost,
-        (sum(gained - lost) OVER (PARTITION BY account_id ORDER BY day))::BIGINT AS followers
+        (sum(gained - lost) OVER (PARTITION BY account_id ORDER BY day))::INTEGER AS followers
       FROM (
         SELECT day, followee_id AS account_id,
-          count(*) FILTER (follows) AS gained, count(*) FILTER (NOT follows) AS lost
+          (count(*) FILTER (follows))::INTEGER AS gained,
+          (count(*) FILTER (NOT follows))::INTEGER AS lost
         FROM (
           SELECT day, followee_id, follows
           FROM (
@@ -233,7 +234,7 @@ export const readyViews: readonly View[] = [
     what: "posts that stand, the most liked first",
     sql: `
       SELECT post_id, author_id, caption, created_at, likes
-      FROM posts JOIN (SELECT post_id, count(*) AS likes FROM likes GROUP BY post_id) USING (post_id)
+      FROM posts JOIN (SELECT post_id, count(*)::INTEGER AS likes FROM likes GROUP BY post_id) USING (post_id)
       ORDER BY likes DESC, post_id DESC`,
   },
 ];
