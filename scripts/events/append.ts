@@ -3,7 +3,6 @@ import { ensureTopics } from "../../apps/projector/topics.ts";
 import { topics } from "../../domain/event.ts";
 import { loadConfig, loadNetworkedConfig } from "../../infra/config/config.ts";
 import { foldersIn } from "../../infra/config/folders.ts";
-import { NetworkedEngines } from "../../infra/config/networked.ts";
 import type { EventLog } from "../../infra/event-log/port.ts";
 import { openSqliteLog } from "../../infra/event-log/sqlite.ts";
 import type { Identity } from "../../infra/identity/port.ts";
@@ -97,6 +96,8 @@ interface Target {
 
 async function openTarget(): Promise<Target> {
   if (Deno.env.get("KAFKA_BROKERS")) {
+    // Loaded when needed: their clients take longer to load than most questions to answer.
+    const { NetworkedEngines } = await import("../../infra/config/networked.ts");
     const engines = new NetworkedEngines(loadNetworkedConfig(), silentLogger);
     try {
       const log = await engines.log();

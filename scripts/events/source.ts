@@ -1,6 +1,5 @@
 import { loadConfig, loadNetworkedConfig } from "../../infra/config/config.ts";
 import { foldersIn } from "../../infra/config/folders.ts";
-import { NetworkedEngines } from "../../infra/config/networked.ts";
 import type { TextSealer } from "../../infra/event-log/codec.ts";
 import type { EventLog } from "../../infra/event-log/port.ts";
 import { readSqliteLog } from "../../infra/event-log/sqlite.ts";
@@ -48,6 +47,8 @@ export async function openSource(): Promise<Source> {
 }
 
 async function openNetworked(): Promise<Source> {
+  // Loaded when needed: their clients take longer to load than most questions to answer.
+  const { NetworkedEngines } = await import("../../infra/config/networked.ts");
   const engines = new NetworkedEngines(loadNetworkedConfig(), silentLogger);
   try {
     const log = await engines.log();
