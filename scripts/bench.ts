@@ -1,5 +1,6 @@
 /** Runs one of the benches, each a program of its own in `bench/`. */
 const benches: Readonly<Record<string, string>> = {
+  events: "replay, export and queries of logs of 100,000 and 1,000,000 events",
   "fan-out": "a post to 200,000 followers, pushed and pulled",
   feeds: "reads of feeds and posts, signed uploads and fan-out, each beside its limit",
   rebuild: "the read model made anew, beside reading the log and beside COPY",

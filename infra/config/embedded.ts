@@ -1,4 +1,3 @@
-import { join } from "node:path";
 import { createMemoryCardCache } from "../card-cache/memory.ts";
 import { noEdgeCache } from "../edge-cache/none.ts";
 import { observed } from "../event-log/observed.ts";
@@ -18,6 +17,7 @@ import type { Sql } from "../sql/port.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { Config } from "./config.ts";
 import type { Engines } from "./engines.ts";
+import { foldersIn } from "./folders.ts";
 import { openImages } from "./images.ts";
 import { keptSecrets } from "./secrets.ts";
 
@@ -31,18 +31,12 @@ export interface EmbeddedEngines extends Engines {
   readonly cdn: (request: Request) => Promise<Response>;
 }
 
-/**
- * The folders of the embedded run. `log`, `identity` and `objects` are what cannot be made again;
- * everything else is derived from them.
- */
-const folders = { log: "log", identity: "identity", objects: "objects", readModel: "read-model" };
-
 export async function openEmbedded(
   config: Config,
   baseUrl: string,
   logger: Logger,
 ): Promise<EmbeddedEngines> {
-  const path = (folder: keyof typeof folders) => join(config.DATA_DIR, folders[folder]);
+  const { folders, logFile, identityFile } = foldersIn(config.DATA_DIR);
   const opened: (() => Promise<void>)[] = [];
   const open = async <T>(engine: Promise<T>, close: (engine: T) => Promise<void>): Promise<T> => {
     const value = await engine;
@@ -54,22 +48,22 @@ export async function openEmbedded(
   };
   try {
     for (const folder of Object.values(folders)) {
-      await Deno.mkdir(join(config.DATA_DIR, folder), { recursive: true, mode: 0o700 });
+      await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
     }
-    const secrets = await keptSecrets(path("identity"));
+    const secrets = await keptSecrets(folders.identity);
     const serverSecret = Uint8Array.fromBase64(secrets.serverSecret);
-    const sql = await open(openReadModel(path("readModel"), logger), (sql) => sql.close());
+    const sql = await open(openReadModel(folders.readModel, logger), (sql) => sql.close());
     const log = await open(
-      openSqliteLog({ path: join(path("log"), "log.sqlite") }),
+      openSqliteLog({ path: logFile }),
       (log) => log.close(),
     );
     const identity = await open(
-      openSqliteIdentity({ path: join(path("identity"), "identity.sqlite") }),
+      openSqliteIdentity({ path: identityFile }),
       (identity) => identity.closeStore(),
     );
     const store = await open(
       openLocalStore({
-        folder: path("objects"),
+        folder: folders.objects,
         bucket: "shutterlog",
         endpoint: `${baseUrl}/store`,
         region: "local",

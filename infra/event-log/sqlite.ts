@@ -15,7 +15,7 @@ import {
 } from "./port.ts";
 import { assertRecordFits } from "./size.ts";
 import { Consumer } from "./sqlite/consumer.ts";
-import { openDatabase, unavailable } from "./sqlite/database.ts";
+import { openDatabase, openToRead, unavailable } from "./sqlite/database.ts";
 import { Groups } from "./sqlite/groups.ts";
 import { Records } from "./sqlite/records.ts";
 import { Writer } from "./sqlite/writer.ts";
@@ -44,6 +44,16 @@ export async function openSqliteLog(
   options: { path: string; sessionTimeout?: number },
 ): Promise<EventLog> {
   return new SqliteLog(await openDatabase(options.path), options.sessionTimeout ?? 3_000);
+}
+
+/**
+ * The log of another process, or of none, to be read alone: nothing is created, locked or written.
+ * @throws {LogUnavailable} when there is no such file or it cannot be read.
+ */
+export function readSqliteLog(
+  options: { path: string },
+): Pick<EventLog, "read" | "watermarks" | "close"> {
+  return new SqliteLog(openToRead(options.path), 0);
 }
 
 /** Records of one call that are written in one transaction, at most. */

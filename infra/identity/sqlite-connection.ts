@@ -38,6 +38,11 @@ export class SqliteConnection {
     }
   }
 
+  /** To be read alone, beside whoever writes it. @throws when there is no such file. */
+  static openToRead(path: string): SqliteConnection {
+    return new SqliteConnection(new DatabaseSync(path, { readOnly: true, timeout: 0 }));
+  }
+
   prepare(sql: string) {
     return this.#database.prepare(sql);
   }

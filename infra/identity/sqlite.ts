@@ -24,6 +24,14 @@ export async function openSqliteIdentity(options: { path: string }): Promise<Ide
   return new SqliteIdentity(await SqliteConnection.open(options.path, await Promise.all(scripts)));
 }
 
+/** What readers of the log need of the store: keys, and the closings that are still on their way. */
+export type TextKeys = Pick<Identity, "textKey" | "pendingOutbox" | "closeStore">;
+
+/** The store of another process, or of none: nothing is created, locked or written. */
+export function readSqliteIdentity(options: { path: string }): TextKeys {
+  return new SqliteIdentity(SqliteConnection.openToRead(options.path));
+}
+
 class SqliteIdentity implements Identity {
   readonly #connection: SqliteConnection;
   readonly #sql: ReturnType<typeof prepare>;

@@ -1,4 +1,32 @@
+import { Refused } from "../../apps/operator/operation.ts";
+
+export { Refused };
+
 const encoder = new TextEncoder();
+
+/** What a script says of an error before it ends: a sentence where that is enough, else the stack. */
+export function told(error: unknown, mendable: readonly (new (...args: never[]) => Error)[]) {
+  // parseArgs throws TypeErrors with a code.
+  const usage = error instanceof TypeError && "code" in error;
+  const known = [Refused, ...mendable].some((kind) => error instanceof kind);
+  if (usage || known) return (error as Error).message;
+  return error instanceof Error ? error.stack ?? error.message : String(error);
+}
+
+/**
+ * Standard output as a sink that keeps pace with its reader. Writing resolves to false once nobody
+ * reads any more (`| head`): there is nothing left to do then.
+ */
+export async function writeOut(text: string): Promise<boolean> {
+  const bytes = encoder.encode(text);
+  try {
+    for (let at = 0; at < bytes.length;) at += await Deno.stdout.write(bytes.subarray(at));
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.BrokenPipe) return false;
+    throw error;
+  }
+}
 
 /**
  * A bar that is drawn over itself on a terminal, with the rate and the time that is left once they can
@@ -27,8 +55,8 @@ export class Progress {
     return this.#done;
   }
 
-  step(): void {
-    this.to(this.#done + 1);
+  step(by = 1): void {
+    this.to(this.#done + by);
   }
 
   to(done: number, note = ""): void {

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { InvalidConfiguration } from "../../infra/config/config.ts";
 import type { Step, Told } from "../../apps/operator/operation.ts";
-import { Progress } from "../client/terminal.ts";
+import { Progress, told } from "../client/terminal.ts";
 import { Cancelled, openOperator, type Operator, Refused } from "./operator.ts";
 
 /**
@@ -35,7 +35,7 @@ export async function runTask({ help, run }: {
   } catch (error) {
     bars.finish();
     if (error instanceof Cancelled) console.error("Called off.");
-    else console.error(explainedByItself(error) ? error.message : error);
+    else console.error(told(error, [InvalidConfiguration]));
     code = error instanceof Cancelled ? 130 : 2;
   }
   await operator?.close();
@@ -73,10 +73,4 @@ class Bars {
     this.#bar?.finish();
     this.#bar = undefined;
   }
-}
-
-function explainedByItself(error: unknown): error is Error {
-  // parseArgs throws TypeErrors with a code.
-  const usage = error instanceof TypeError && "code" in error;
-  return usage || error instanceof Refused || error instanceof InvalidConfiguration;
 }

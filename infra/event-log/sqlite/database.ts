@@ -73,6 +73,22 @@ export async function openDatabase(path: string): Promise<DatabaseSync> {
   }
 }
 
+/**
+ * Opens a log that is there, to read it beside whoever writes it.
+ * @throws {LogUnavailable} when it cannot be opened, or is of another schema than this build's.
+ */
+export function openToRead(path: string): DatabaseSync {
+  try {
+    const database = new DatabaseSync(path, { readOnly: true, timeout: patience });
+    if (version(database) === schemaVersion) return database;
+    const found = version(database);
+    database.close();
+    throw new LogUnavailable(`${path} has schema ${found}, not ${schemaVersion}`);
+  } catch (error) {
+    throw unavailable(error);
+  }
+}
+
 function open(path: string): DatabaseSync {
   // A lock blocks the event loop for as long as SQLite waits for it: it waits little, and the writer
   // comes back later.
