@@ -120,7 +120,7 @@ async function write(
       text += `${lines[index]}\n`;
     }
     if (!await writeOut(text)) return;
-    bar?.to(Math.min(bar.done + batch.length, total));
+    bar?.to(Math.min(bar.done + batch.length, bar.total ?? Infinity));
   }
 }
 
