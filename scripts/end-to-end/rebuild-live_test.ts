@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { newId } from "../../infra/event-log/ids.ts";
 import { encodeEvent } from "../../infra/event-log/codec.ts";
 import type { Output } from "../../apps/operator/operations.ts";
+import { schemaOf } from "../../projections/runner/live-schemas.ts";
 import { Random } from "../photos/random.ts";
 import { missingFor } from "../stack/available.ts";
 import { accountId } from "./main-job.ts";
@@ -194,12 +195,12 @@ async function calledOff(
 /** What there is of a version, of whatever kind. */
 async function traces({ sql }: Society, projection: string, version: number): Promise<unknown[]> {
   return await sql.query(
-    `SELECT 'schema' AS kind FROM pg_namespace WHERE nspname = $1 || '_v' || $2
-     UNION ALL SELECT 'migrations' FROM public.schema_migrations WHERE schema = $1 || '_v' || $2
+    `SELECT 'schema' AS kind FROM pg_namespace WHERE nspname = $3
+     UNION ALL SELECT 'migrations' FROM public.schema_migrations WHERE schema = $3
      UNION ALL SELECT 'version' FROM projections.versions WHERE projection = $1 AND version = $2
      UNION ALL SELECT 'checkpoint' FROM projections.checkpoints WHERE projection = $1 AND version = $2
      UNION ALL SELECT 'dead letter' FROM projections.dead_letters WHERE projection = $1 AND version = $2`,
-    [projection, version],
+    [projection, version, schemaOf(projection, version)],
   );
 }
 
@@ -281,10 +282,13 @@ const usualLag = 5_000;
 
 function tell(when: string, { reads, writes, posts, awaited, longestAwaited }: Traffic): void {
   const { p50, p99, max } = posts.fresh;
-  const rate = ({ answers, seconds }: Traffic["reads"]) => Math.round(answers / seconds);
+  const perSecond = (count: number) => Math.round(count / reads.seconds);
   console.log(
-    `${when}: ${rate(reads)} reads and ${rate(writes)} writes a second, ` +
-      `p99 ${Math.round(reads.p99)} and ${Math.round(writes.p99)} ms; ${posts.posts} posts, ` +
+    `${when}: ${perSecond(reads.answers)} reads and ` +
+      `${perSecond(writes.answers + posts.posts)} writes a second for ${
+        Math.round(reads.seconds)
+      } s, ` +
+      `p99 ${Math.round(reads.p99)} and ${Math.round(writes.p99)} ms; ${posts.posts} posts ` +
       `shown after p50 ${Math.round(p50)}, p99 ${Math.round(p99)}, max ${Math.round(max)} ms; ` +
       `${awaited} awaited writes shown at once, after ${Math.round(longestAwaited)} ms at most`,
   );
