@@ -7,6 +7,7 @@ import { openPglite } from "../../infra/sql/pglite.ts";
 import type { Sql } from "../../infra/sql/port.ts";
 import { Applier } from "../runner/applier.ts";
 import { ensureProjection } from "../runner/control.ts";
+import { fill } from "../runner/fill.ts";
 import { Crash, CrashingSql, dump, encodeAll, openSealer, WrittenLog } from "../runner/harness.ts";
 import { Progress } from "../runner/progress.ts";
 import { readModel } from "./read-model.ts";
@@ -378,6 +379,31 @@ Deno.test("readModel", async (t) => {
             },
           ),
           { numRuns: 12 },
+        );
+      },
+    );
+
+    await t.step(
+      "filled by one writer that remembers what it has written, it has the same bytes",
+      async () => {
+        await fc.assert(
+          fc.asyncProperty(
+            fc.array(anySaid, { maxLength: 40, size: "max" }),
+            fc.array(fc.tuple(fc.nat(), fc.nat()), { maxLength: 8 }),
+            fc.integer({ min: 1, max: 20 }),
+            async (history, duplicates, batchSize) => {
+              const events = recorded(possible(history));
+              const expected = await applyBySteps(sql, events, allAtOnce);
+              await clear(sql);
+              const again = await encodeAll(withDuplicates(events, duplicates));
+              const log = new WrittenLog(again, partitions, batchSize);
+              const options = { log, sql, sealer: openSealer, projection: readModel };
+              const told = { signal: never, onStep: () => {} };
+              await fill({ ...options, filledAlone: true, lanes: 3 }, told);
+              assert.deepEqual(await dump(sql, schema), expected);
+            },
+          ),
+          { numRuns: 20 },
         );
       },
     );

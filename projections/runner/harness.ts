@@ -22,9 +22,12 @@ export class WrittenLog implements Pick<EventLog, "read" | "watermarks"> {
   readonly partitions: LogRecord[][] = [];
   readonly #places = new Map<string, LogRecord[]>();
   readonly #count: number;
+  readonly #batchSize: number;
 
-  constructor(records: readonly NewRecord[], partitions: number) {
+  /** `batchSize`: records handed out at a time, all when left out. */
+  constructor(records: readonly NewRecord[], partitions: number, batchSize = Infinity) {
     this.#count = partitions;
+    this.#batchSize = batchSize;
     for (const record of records) {
       const partition = partitionOf(record.key, partitions);
       const place = `${record.topic}:${partition}`;
@@ -39,7 +42,10 @@ export class WrittenLog implements Pick<EventLog, "read" | "watermarks"> {
 
   async *read({ topic, partition }: { topic: string; partition: number }, from: number) {
     const rest = this.#places.get(`${topic}:${partition}`)?.slice(from) ?? [];
-    if (rest.length > 0) yield await Promise.resolve(rest);
+    const size = Math.min(this.#batchSize, Math.max(1, rest.length));
+    for (let at = 0; at < rest.length; at += size) {
+      yield await Promise.resolve(rest.slice(at, at + size));
+    }
   }
 
   watermarks(topics: readonly string[]) {

@@ -22,6 +22,8 @@ export interface RebuildServices {
   announce(): Promise<void>;
   readonly lanes?: number;
   readonly batchSize?: number;
+  /** Seconds for which it is kept up to date after the switch, `switchGrace` when left out. */
+  readonly handOverSeconds?: number;
 }
 
 export interface Rebuilt {
@@ -105,7 +107,7 @@ export async function rebuild(
         }),
     );
     await announceSwitches(sql, services.announce);
-    await handOver(filling, told);
+    await handOver(services, filling, told);
     return {
       projection: name,
       version,
@@ -211,7 +213,7 @@ export async function rollBack(
         }),
     );
     await announceSwitches(sql, services.announce);
-    await handOver(filling, told);
+    await handOver(services, filling, told);
     return { projection: name, version: kept.version, previous: live.version, records };
   } finally {
     await held.release();
@@ -272,15 +274,15 @@ function analyses(name: string, version: number): string {
 }
 
 /** Keeps it up to date until projectors have seen that they are to, and the old pointer is nobody's. */
-async function handOver(filling: Filling, { onStep }: Told): Promise<void> {
-  const until = performance.now() + switchGrace * 1000;
+async function handOver(
+  { handOverSeconds: of = switchGrace }: RebuildServices,
+  filling: Filling,
+  { onStep }: Told,
+): Promise<void> {
+  const began = performance.now();
   const told = { signal: new AbortController().signal, onStep: () => {} };
-  while (performance.now() < until) {
-    onStep({
-      what: "handing over",
-      done: Math.round(switchGrace - (until - performance.now()) / 1000),
-      of: switchGrace,
-    });
+  for (let done = 0; done < of; done = (performance.now() - began) / 1000) {
+    onStep({ what: "handing over", done: Math.floor(done), of });
     try {
       await fill(filling, told);
     } catch (error) {
@@ -289,7 +291,7 @@ async function handOver(filling: Filling, { onStep }: Told): Promise<void> {
     }
     await delay(100);
   }
-  onStep({ what: "handing over", done: switchGrace, of: switchGrace });
+  onStep({ what: "handing over", done: of, of });
 }
 
 async function undo(sql: Sql, definition: Definition, version: number): Promise<void> {

@@ -38,6 +38,7 @@ export async function superviseProjections(options: SupervisorOptions): Promise<
     };
   };
   const look = async () => {
+    await keepPrevious(sql);
     const due = await followed(sql, definitions);
     for (const [place, version] of due) {
       if (running.has(place)) continue;
@@ -49,7 +50,6 @@ export async function superviseProjections(options: SupervisorOptions): Promise<
       running.delete(place);
       await stop();
     }
-    await keepPrevious(sql);
     await announceSwitches(sql, announce);
   };
   const stopAll = async () => {
