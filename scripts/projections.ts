@@ -112,8 +112,12 @@ async function status(operator: Operator, projection: string | undefined, option
       ]),
     ]));
     if (options.partitions) { for (const one of versions) console.log(`\n${partitionsOf(one)}`); }
-    const live = versions.filter((one) => one.state === "live");
-    if (live.some((one) => one.parkedKeys > 0)) console.log("\nparked: deno task dlq list");
+    const parked = versions.filter((one) => one.state === "live" && one.parkedKeys > 0);
+    for (const { projection, version, parkedKeys, parked: some } of parked) {
+      const more = parkedKeys > some.length ? ` and ${parkedKeys - some.length} more` : "";
+      console.log(`\n${projection} v${version} has parked ${some.join(", ")}${more}`);
+    }
+    if (parked.length > 0) console.log("\nmend the cause and redrive them: deno task dlq list");
   }
   return versions.some((one) => one.state === "live" && one.parkedKeys > 0) ? 1 : 0;
 }

@@ -166,7 +166,10 @@ function differs(
   return missing.length + unknown.length > 0 ? [{ kind, id, missing, unknown }] : [];
 }
 
-/** Those that are no effect of what has been said since: an unfollow, a deletion, a closed account. */
+/**
+ * Those that are no effect of what has been said since: an unfollow, a deletion, a closed account, or a
+ * post that was appended behind where the log had been read. The read model has a post before feeds do.
+ */
 async function stillStanding(
   { sql }: Inspected,
   differences: readonly Difference[],
@@ -175,6 +178,11 @@ async function stillStanding(
   const standing: Difference[] = [];
   for (const difference of differences) {
     const { kind, id } = difference;
+    const said = await sql.query<{ id: string }>(
+      "SELECT post_id AS id FROM read_model.post_authors WHERE post_id = ANY ($1::uuid[])",
+      [difference.unknown],
+    );
+    const unknown = difference.unknown.filter((postId) => !said.some((row) => row.id === postId));
     const live = await sql.query<{ id: string }>(
       `SELECT post_id AS id FROM read_model.posts
        WHERE post_id = ANY ($1::uuid[]) AND author_id = ANY ($2::uuid[]) AND deleted_at IS NULL`,
@@ -189,7 +197,7 @@ async function stillStanding(
     const followed = kind === "feed" ? await standingFollows(sql, pairs) : pairs;
     const missing = followed.filter(({ followeeId }) => !closed.has(followeeId))
       .map(({ postId }) => postId).sort().reverse();
-    if (missing.length + difference.unknown.length > 0) standing.push({ ...difference, missing });
+    if (missing.length + unknown.length > 0) standing.push({ ...difference, missing, unknown });
   }
   return standing;
 }

@@ -95,6 +95,7 @@ export async function rebuild(
       : [];
     const lines = await definition.differences?.(version, told);
 
+    told.signal.throwIfAborted();
     // From here on it cannot be called off.
     const remaining = await onceNear(
       filling,

@@ -17,6 +17,8 @@ export interface VersionStatus {
   /** Keys of which records are parked, and those records. */
   readonly parkedKeys: number;
   readonly parkedRecords: number;
+  /** Ten of those keys at most, as `<topic>/<key>`. */
+  readonly parked: readonly string[];
   readonly partitions: readonly PartitionStatus[];
 }
 
@@ -43,9 +45,10 @@ export async function statusOf(
     (await log.watermarks(topics)).map((one) => [`${one.topic}/${one.partition}`, one.high]),
   );
   const parked = await sql.query<
-    { projection: string; version: number; keys: number; records: number }
+    { projection: string; version: number; keys: number; records: number; some: string[] }
   >(
-    `SELECT projection, version, count(DISTINCT (topic, key)) AS keys, count(*) AS records
+    `SELECT projection, version, count(DISTINCT (topic, key)) AS keys, count(*) AS records,
+       (array_agg(DISTINCT topic || '/' || key))[:10] AS some
      FROM projections.dead_letters GROUP BY projection, version`,
   );
   const all: VersionStatus[] = [];
@@ -70,6 +73,7 @@ export async function statusOf(
         perSecond: earlier.length === 0 ? 0 : Math.round(Math.max(0, passed) / seconds),
         parkedKeys: letters?.keys ?? 0,
         parkedRecords: letters?.records ?? 0,
+        parked: letters?.some ?? [],
         partitions,
       });
     }

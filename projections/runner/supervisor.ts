@@ -1,5 +1,5 @@
 import type { Sql } from "../../infra/sql/port.ts";
-import { ensureControl, ensureProjection } from "./control.ts";
+import { ensureCheckpoints, ensureControl, ensureProjection } from "./control.ts";
 import { switchGrace } from "./live-schemas.ts";
 import { measure } from "./metrics.ts";
 import { Progress } from "./progress.ts";
@@ -25,10 +25,11 @@ export async function superviseProjections(options: SupervisorOptions): Promise<
   await ensureControl(sql);
   const running = new Map<string, () => Promise<void>>();
 
-  const start = async (definition: Definition, version: number) => {
+  const start = async ({ definition, version, live }: Followed) => {
     const { projection, start } = definition.at(version);
-    // Its checkpoints, should a topic have got partitions.
-    await ensureProjection(sql, log, projection, definition.revision);
+    // What is live stays; another version may have been dropped since it was looked up.
+    if (live) await ensureProjection(sql, log, projection, definition.revision);
+    else if (!await ensureCheckpoints(sql, log, projection)) return undefined;
     const stopConsuming = await consume({ ...options, progress }, projection);
     const beside = start?.(logger.with({ projection: definition.name, version }));
     return async () => {
@@ -39,8 +40,10 @@ export async function superviseProjections(options: SupervisorOptions): Promise<
   const look = async () => {
     await keepPrevious(sql);
     const due = await followed(sql, definitions);
-    for (const [place, { definition, version }] of due) {
-      if (!running.has(place)) running.set(place, await start(definition, version));
+    for (const [place, version] of due) {
+      if (running.has(place)) continue;
+      const stop = await start(version);
+      if (stop) running.set(place, stop);
     }
     for (const [place, stop] of running) {
       if (due.has(place)) continue;
@@ -86,18 +89,27 @@ export async function superviseProjections(options: SupervisorOptions): Promise<
   };
 }
 
+interface Followed {
+  readonly definition: Definition;
+  readonly version: number;
+  readonly live: boolean;
+}
+
 /** By a name of their own, the versions that this release keeps up to date. */
 async function followed(sql: Sql, definitions: readonly Definition[]) {
-  const rows = await sql.query<{ projection: string; version: number; revision: number }>(
-    `SELECT projection, version, revision FROM projections.versions
-     WHERE state = 'followed' AND projection = ANY ($1) ORDER BY projection, version`,
+  const rows = await sql.query<
+    { projection: string; version: number; revision: number; live: boolean }
+  >(
+    `SELECT v.projection, v.version, v.revision, coalesce(v.version = l.version, false) AS live
+     FROM projections.versions AS v LEFT JOIN projections.live AS l USING (projection)
+     WHERE v.state = 'followed' AND v.projection = ANY ($1) ORDER BY v.projection, v.version`,
     [definitions.map(({ name }) => name)],
   );
-  const found = new Map<string, { definition: Definition; version: number }>();
-  for (const { projection, version, revision } of rows) {
+  const found = new Map<string, Followed>();
+  for (const { projection, version, revision, live } of rows) {
     const definition = definitions.find(({ name }) => name === projection);
     if (definition?.revision !== revision) continue;
-    found.set(`${projection} v${version}`, { definition, version });
+    found.set(`${projection} v${version}`, { definition, version, live });
   }
   return found;
 }

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import type { TextSealer } from "../../infra/event-log/codec.ts";
 import type { EventLog, LogRecord, TopicPartition } from "../../infra/event-log/port.ts";
 import { type Sql, SqlError, type SqlTransaction } from "../../infra/sql/port.ts";
@@ -28,8 +29,9 @@ export class TooFarBehind extends Error {
 /**
  * Makes a version live, in one transaction that first brings it as far as the one that has been live
  * is: whoever was told that the live version had passed a record reads that record's effect from the
- * next one too. The old one stands still for that moment. With `strict` a version that has parked
- * anything is refused.
+ * next one too. The old one stands still for that moment. What lives elsewhere is brought forward by
+ * projectors, for which the switch waits a little. With `strict` a version that has parked anything is
+ * refused.
  *
  * Resolves to those of the differences that are still there when both stand at the same offsets,
  * or as near as that when the old one lags far behind.
@@ -45,9 +47,12 @@ export function switchLive(
   const { name } = definition;
   return retrying(() =>
     sql.transaction(async (transaction) => {
-      const checkpoints = await lock(transaction, name, [from, to]);
       let remaining: RowDifference[] = [];
-      if (definition.at(to).projection.kind === "transactional") {
+      if (definition.at(to).projection.kind === "effect") {
+        await lock(transaction, name, [from]);
+        await untilCaughtUp(transaction, name, from, to);
+      } else {
+        const checkpoints = await lock(transaction, name, [from, to]);
         if (lagOf(checkpoints, to, from) > mostInSwitch) throw new TooFarBehind(name);
         const missing = await missingRecords(log, checkpoints, to, from);
         await apply(definition.at(to).projection, missing, { log, sealer, transaction, strict });
@@ -106,6 +111,23 @@ export async function compareAtRest(
   );
 }
 
+/** Looks, and milliseconds between them, at whether others have brought an effect's version forward. */
+const looks = { times: 10, apart: 20 };
+
+/** @throws {TooFarBehind} */
+async function untilCaughtUp(
+  transaction: SqlTransaction,
+  name: string,
+  from: number,
+  to: number,
+): Promise<void> {
+  for (let look = 1;; look++) {
+    if (lagOf(await checkpointsOf(transaction, name, [from, to]), to, from) === 0) return;
+    if (look === looks.times) throw new TooFarBehind(name);
+    await delay(looks.apart);
+  }
+}
+
 interface Checkpoint extends TopicPartition {
   readonly version: number;
   readonly next_offset: number;
@@ -117,13 +139,24 @@ async function lock(
   name: string,
   versions: readonly number[],
 ): Promise<Checkpoint[]> {
-  return await transaction.query<Checkpoint>(
-    `SELECT version, topic, partition, next_offset FROM projections.checkpoints
-     WHERE projection = $1 AND version = ANY ($2::integer[])
-     ORDER BY version, topic, partition FOR UPDATE`,
-    [name, versions],
-  );
+  return await transaction.query<Checkpoint>(`${checkpointsByVersion} FOR UPDATE`, [
+    name,
+    versions,
+  ]);
 }
+
+async function checkpointsOf(
+  transaction: SqlTransaction,
+  name: string,
+  versions: readonly number[],
+): Promise<Checkpoint[]> {
+  return await transaction.query<Checkpoint>(checkpointsByVersion, [name, versions]);
+}
+
+const checkpointsByVersion =
+  `SELECT version, topic, partition, next_offset FROM projections.checkpoints
+   WHERE projection = $1 AND version = ANY ($2::integer[])
+   ORDER BY version, topic, partition`;
 
 /** By partition, what one version has passed and another has not. */
 function gaps(checkpoints: readonly Checkpoint[], behind: number, ahead: number) {

@@ -12,7 +12,10 @@ export interface Order {
   /** Sent in turns, each connection beginning with another. */
   readonly requests: readonly string[];
   readonly connections: number;
-  readonly seconds: number;
+  /** Begun in a second, evenly; what falls behind is made up for. As fast as can be when left out. */
+  readonly perSecond?: number;
+  /** Until it is told to end when left out. */
+  readonly seconds?: number;
 }
 
 export interface Outcome {
@@ -41,8 +44,11 @@ export function requestText({ method = "GET", path, headers = {}, body }: Reques
   return `${method} ${path} HTTP/1.1\r\n${lines.join("")}\r\n${body ?? ""}`;
 }
 
-/** Runs a load in a process of its own. */
-export async function load(order: Order): Promise<Outcome> {
+/**
+ * Runs a load in a process of its own, until its seconds are over or the signal aborts.
+ * @throws when a request is not answered, or by anything but success.
+ */
+export async function load(order: Order, signal?: AbortSignal): Promise<Outcome> {
   const child = new Deno.Command(Deno.execPath(), {
     args: ["run", "--no-check", "--allow-net", import.meta.filename ?? ""],
     stdin: "piped",
@@ -52,28 +58,38 @@ export async function load(order: Order): Promise<Outcome> {
   const writer = child.stdin.getWriter();
   await writer.write(new TextEncoder().encode(JSON.stringify(order)));
   await writer.close();
-  const { success, stdout } = await child.output();
+  const end = () => child.kill("SIGTERM");
+  signal?.addEventListener("abort", end, { once: true });
+  const { success, stdout } = await child.output()
+    .finally(() => signal?.removeEventListener("abort", end));
   if (!success) throw new Error("the load ended early");
   return JSON.parse(new TextDecoder().decode(stdout));
 }
 
 async function run(order: Order): Promise<Outcome> {
   const requests = order.requests.map((text) => new TextEncoder().encode(text));
-  const ends = performance.now() + order.seconds * 1000;
+  const { hostname, port, connections, perSecond = Infinity, seconds: given = Infinity } = order;
   const began = performance.now();
+  let ends = began + given * 1000;
+  Deno.addSignalListener("SIGTERM", () => ends = 0);
   const latencies: number[] = [];
   const connection = async (nth: number) => {
-    using socket = await Deno.connect({ hostname: order.hostname, port: order.port });
-    socket.setNoDelay(true);
-    const answers = new Answers(socket);
-    for (let at = nth; performance.now() < ends; at++) {
+    let answers: Answers | undefined;
+    for (let turn = 0; performance.now() < ends; turn++) {
+      const due = began + (turn * connections + nth) * 1000 / perSecond;
+      const early = due - performance.now();
+      if (early > 0) await new Promise((resolve) => setTimeout(resolve, early));
       const sent = performance.now();
-      await write(socket, requests[at % requests.length] ?? new Uint8Array());
-      await answers.next();
+      answers ??= await Answers.connect(hostname, port);
+      const last = await answers.to(requests[(nth + turn) % requests.length] ?? new Uint8Array());
       latencies.push(performance.now() - sent);
+      if (!last) continue;
+      answers.close();
+      answers = undefined;
     }
+    answers?.close();
   };
-  await Promise.all(Array.from({ length: order.connections }, (_, nth) => connection(nth)));
+  await Promise.all(Array.from({ length: connections }, (_, nth) => connection(nth)));
   const seconds = (performance.now() - began) / 1000;
   latencies.sort((a, b) => a - b);
   const at = (share: number) => latencies[Math.floor(share * latencies.length)] ?? NaN;
@@ -89,39 +105,58 @@ class Answers {
   readonly #socket: Deno.TcpConn;
   readonly #buffer = new Uint8Array(256 * 1024);
 
-  constructor(socket: Deno.TcpConn) {
+  private constructor(socket: Deno.TcpConn) {
     this.#socket = socket;
   }
 
-  /** Reads one to its end. @throws for any status but 200 and 201. */
-  async next(): Promise<void> {
+  static async connect(hostname: string, port: number): Promise<Answers> {
+    const socket = await Deno.connect({ hostname, port });
+    socket.setNoDelay(true);
+    return new Answers(socket);
+  }
+
+  /** Reads the answer to its end: whether the server says it is the connection's last. @throws for a failure. */
+  async to(request: Uint8Array): Promise<boolean> {
+    await write(this.#socket, request);
     let have = 0;
-    let needed = Infinity;
-    while (have < needed) {
-      const count = await this.#socket.read(
-        needed === Infinity ? this.#buffer.subarray(have) : this.#buffer,
-      );
+    let head: Head | undefined;
+    while (have < (head?.length ?? Infinity)) {
+      const count = await this.#socket.read(head ? this.#buffer : this.#buffer.subarray(have));
       if (count === null) throw new Error("the server hung up");
       have += count;
-      if (needed === Infinity) needed = lengthOf(this.#buffer.subarray(0, have));
+      head ??= headOf(this.#buffer.subarray(0, have));
     }
+    return head?.last ?? false;
+  }
+
+  close(): void {
+    this.#socket.close();
   }
 }
 
-const headEnd = new Uint8Array([13, 10, 13, 10]);
+interface Head {
+  /** Of the whole answer, in bytes. */
+  readonly length: number;
+  readonly last: boolean;
+}
+
+const headEnd = "\r\n\r\n";
 const decoder = new TextDecoder("latin1");
 
-/** Bytes of head and body; infinite while the head is not there whole. */
-function lengthOf(bytes: Uint8Array): number {
+/** Undefined while it is not there whole. */
+function headOf(bytes: Uint8Array): Head | undefined {
   // A head of ours has its end within the first two kilobytes.
   const text = decoder.decode(bytes.subarray(0, 2048));
-  const end = text.indexOf("\r\n\r\n");
-  if (end < 0) return Infinity;
-  const status = text.slice(9, 12);
-  if (status !== "200" && status !== "201") throw new Error(text);
-  const length = /\r\ncontent-length: (\d+)/i.exec(text.slice(0, end))?.[1];
+  const end = text.indexOf(headEnd);
+  if (end < 0) return undefined;
+  const head = text.slice(0, end);
+  if (!/^HTTP\/1.1 2/.test(head)) throw new Error(text);
+  const length = head.startsWith("HTTP/1.1 204")
+    ? "0"
+    : /\r\ncontent-length: (\d+)/i.exec(head)?.[1];
   if (length === undefined) throw new Error(`an answer without a length:\n${text}`);
-  return end + headEnd.length + Number(length);
+  const last = /\r\nconnection: close/i.test(head);
+  return { length: end + headEnd.length + Number(length), last };
 }
 
 if (import.meta.main) {

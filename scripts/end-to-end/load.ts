@@ -36,6 +36,11 @@ export interface Quantiles {
   readonly max: number;
 }
 
+export interface Rates {
+  readonly postsPerSecond: number;
+  readonly uploadsPerSecond: number;
+}
+
 /** Milliseconds between two looks at a feed, and at a medium in the making. */
 const look = 50;
 const pageSize = 100;
@@ -99,30 +104,44 @@ export class Load {
     return count / (performance.now() - begun) * 1000;
   }
 
+  /** Of the authors. */
+  get authorIds(): string[] {
+    return this.#authors.map(({ session }) => session?.account.id ?? "");
+  }
+
   /**
    * Works for so long, then waits until every promise made meanwhile is kept.
    * @param disturb is called once, after a quarter of the time.
    */
-  async run(
-    work: { seconds: number; postsPerSecond: number; uploadsPerSecond: number },
+  run(
+    { seconds, ...rates }: Rates & { seconds: number },
     disturb: () => Promise<void> = () => Promise.resolve(),
   ): Promise<Report> {
+    const disturbed = sleep(seconds * 250).then(disturb);
+    return this.during(Promise.all([sleep(seconds * 1000), disturbed]), rates);
+  }
+
+  /** The same, until something else is over. */
+  async during(other: Promise<unknown>, rates: Rates): Promise<Report> {
     this.#since = { posts: this.posts.length, uploads: this.uploads.length };
     this.#failedTries =
       this.#reads =
       this.#failedReads =
       this.#longestWithoutFeed =
         0;
-    const end = performance.now() + work.seconds * 1000;
+    let over = false;
+    const ended = other.finally(() => over = true);
+    ended.catch(() => {});
     const reading = new AbortController();
     const read = this.#readOn(reading.signal);
-    const working = Promise.all([
-      steadily(work.postsPerSecond, end, () => this.#post()),
-      steadily(work.uploadsPerSecond, end, () => this.#upload()),
-    ]);
-    const disturbed = sleep(work.seconds * 250).then(disturb);
+    // It is told at the end.
+    read.catch(() => {});
     try {
-      await Promise.all([working, disturbed]);
+      await Promise.all([
+        steadily(rates.postsPerSecond, () => over, () => this.#post()),
+        steadily(rates.uploadsPerSecond, () => over, () => this.#upload()),
+        ended,
+      ]);
       const deadline = performance.now() + 60_000;
       while (this.#unseen.size > 0) {
         assert.ok(performance.now() < deadline, `${this.#unseen.size} posts were never shown`);
@@ -291,15 +310,16 @@ function isPassing(error: unknown): boolean {
 /** Begins a task at each tick, whether or not those before are done; resolves when all are. */
 async function steadily(
   perSecond: number,
-  end: number,
+  over: () => boolean,
   task: () => Promise<void>,
 ): Promise<void> {
+  if (perSecond === 0) return;
   const tasks: Promise<void>[] = [];
   const begun = performance.now();
   for (let nth = 0;; nth++) {
     const due = begun + nth * 1000 / perSecond;
-    if (due >= end) break;
     await sleep(Math.max(0, due - performance.now()));
+    if (over()) break;
     const running = task();
     // It is told at the end.
     running.catch(() => {});

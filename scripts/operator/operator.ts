@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import {
   Cancelled,
   type OperatorEngines,
@@ -49,6 +50,20 @@ export async function openOperator(): Promise<Operator> {
   };
 }
 
+/** Milliseconds in which engines must have answered for the first time: a busy one is no reason to give up. */
+const openWithin = 10_000;
+
+async function patiently(check: () => Promise<void>): Promise<void> {
+  for (const deadline = performance.now() + openWithin;;) {
+    try {
+      return await check();
+    } catch (error) {
+      if (performance.now() > deadline) throw error;
+      await delay(100);
+    }
+  }
+}
+
 /** Milliseconds: what a large table's index, or a comparison of two, may take. */
 const statementTimeout = 3_600_000;
 
@@ -60,7 +75,7 @@ async function openNetworked(): Promise<Operator> {
     const log = await engines.log();
     const sql = await engines.sql({ statementTimeout });
     const feedCaches = engines.feedCaches();
-    await feedCaches.check();
+    await patiently(() => feedCaches.check());
     return inProcess("on the networked engines", {
       log,
       sql,
