@@ -3,6 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { DomainEvent } from "../../domain/events.ts";
 import { idOf, now as time } from "../../domain/given_when_then.ts";
 import { newId } from "../../infra/event-log/ids.ts";
+import type { TextSealer } from "../../infra/event-log/codec.ts";
 import type { EventLog, NewRecord } from "../../infra/event-log/port.ts";
 import { openSqliteLog } from "../../infra/event-log/sqlite.ts";
 import { openPglite } from "../../infra/sql/pglite.ts";
@@ -76,7 +77,7 @@ function onEngines(
   open: () => Promise<{ sql: Sql; close(): Promise<void> }>,
   work: (engines: Engines, announced: () => number) => Promise<void>,
 ): void {
-  Deno.test(`${what}`, async () => {
+  Deno.test(what, async () => {
     const folder = await Deno.makeTempDir();
     const { sql, close } = await open();
     const log = await openSqliteLog({ path: `${folder}/log.sqlite` });
@@ -301,6 +302,35 @@ function tests(
       [post(50)],
     );
     assert(row, "what serves goes on");
+  });
+
+  test("rebuild: text whose owner's key is gone is gone, and everything else has the same bytes", async (engines) => {
+    const { sql } = engines;
+    const gone = account(2);
+    const sealer: TextSealer = {
+      ...openSealer,
+      open: (owner, _context, text) => Promise.resolve(owner === gone ? null : text),
+    };
+    const rebuilt = await rebuild(
+      definition,
+      { ...services(engines), sealer },
+      told,
+      isCancelled,
+    );
+    // An account and its eight posts have lost their text.
+    assert.equal(rebuilt.differences?.count, 9);
+    const [{ left } = { left: -1 }] = await sql.query<{ left: number }>(
+      `SELECT count(*)::integer AS left FROM read_model_v2.posts
+       WHERE author_id = $1 AND (caption IS NOT NULL OR alt_texts::text LIKE '%sea%')`,
+      [gone],
+    );
+    assert.equal(left, 0);
+    const others = (version: number) =>
+      sql.query(
+        `SELECT p::text FROM read_model_v${version}.posts AS p WHERE author_id <> $1 ORDER BY 1`,
+        [gone],
+      );
+    assert.deepEqual(await others(2), await others(1));
   });
 
   test("rollBack: what was live before catches up, and serves again", async (engines) => {
