@@ -164,9 +164,11 @@ async function unreadable(n: number): Promise<NewRecord> {
 function tests(
   on: string,
   open: () => Promise<{ sql: Sql; close(): Promise<void> }>,
+  tried: (claim: string) => boolean = () => true,
 ): void {
-  const test = (claim: string, work: Parameters<typeof onEngines>[2]) =>
-    onEngines(`${claim} (${on})`, open, work);
+  const test = (claim: string, work: Parameters<typeof onEngines>[2]) => {
+    if (tried(claim)) onEngines(`${claim} (${on})`, open, work);
+  };
 
   test("rebuild: while events come, the next version ends with the same bytes, and serves", async (
     engines,
@@ -393,10 +395,17 @@ async function untilKept(sql: Sql, version: number): Promise<void> {
   assert.fail(`version ${version} is still followed`);
 }
 
-tests("pglite", async () => {
-  const sql = await openPglite();
-  return { sql, close: () => sql.close() };
-});
+// The slower of the two: with a server at hand, it shows what differs where there is one session.
+const oneSession = /while events come|called off|rollBack/;
+
+tests(
+  "pglite",
+  async () => {
+    const sql = await openPglite();
+    return { sql, close: () => sql.close() };
+  },
+  (claim) => !Deno.env.has("SHUTTERLOG_TEST_POSTGRES") || oneSession.test(claim),
+);
 
 onPostgres("rebuilding", (server) => {
   tests("postgres", async () => {

@@ -1,3 +1,4 @@
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { projectRoot } from "../architecture/graph.ts";
 import type { Kind } from "../stack/available.ts";
@@ -23,8 +24,20 @@ export interface RunningStack extends AsyncDisposable {
   told(): Promise<string>;
 }
 
+/**
+ * Waits until no other test of this machine has a stack: two of them would measure each other. Closing
+ * the file lets the next one go on (flock), as does the end of the process.
+ */
+async function noOtherStack(): Promise<Deno.FsFile> {
+  const path = join(tmpdir(), "shutterlog-one-stack.lock");
+  const file = await Deno.open(path, { create: true, write: true });
+  await file.lock(true);
+  return file;
+}
+
 /** In a temporary folder, on free ports; it ends with this process even when that is killed. */
 export async function startStack(): Promise<RunningStack> {
+  const alone = await noOtherStack();
   const folder = await Deno.makeTempDir({ prefix: "shutterlog-stack-" });
   // Servers that refuse root run as accounts of their own.
   await Deno.chmod(folder, 0o755);
@@ -32,6 +45,7 @@ export async function startStack(): Promise<RunningStack> {
   const dispose = async () => {
     await Promise.all(started.map((server) => server.kill()));
     await Deno.remove(folder, { recursive: true });
+    alone.close();
   };
   try {
     const layout = await keptLayout(folder, true);
