@@ -4,7 +4,9 @@ import { encodeEvent, type TextSealer } from "../../infra/event-log/codec.ts";
 import type { EventLog, LogRecord, NewRecord } from "../../infra/event-log/port.ts";
 import { partitionOf } from "../../infra/event-log/partitioner.ts";
 import type { Sql, SqlQueries } from "../../infra/sql/port.ts";
-import type { EffectProjection } from "./projection.ts";
+import { ensureProjection } from "./control.ts";
+import { fill } from "./fill.ts";
+import type { EffectProjection, Projection } from "./projection.ts";
 
 /** Seals nothing: these tests are not about text. */
 export const openSealer: TextSealer = {
@@ -120,4 +122,28 @@ export function fileEffect(path: string): EffectProjection {
       await Deno.writeTextFile(path, lines.join(""), { append: true });
     },
   };
+}
+
+/** Ready, and brought to the high watermark as it is now; resolves to the number of records passed. */
+export async function catchUp(
+  projection: Projection,
+  { log, sql, sealer, strict, batchSize }: {
+    log: EventLog;
+    sql: Sql;
+    sealer: TextSealer;
+    strict: boolean;
+    batchSize?: number;
+  },
+): Promise<number> {
+  await ensureProjection(sql, log, projection);
+  const filling = {
+    log,
+    sql,
+    sealer,
+    projection,
+    strict,
+    lanes: 1,
+    ...(batchSize && { batchSize }),
+  };
+  return await fill(filling, { signal: new AbortController().signal, onStep: () => {} });
 }
