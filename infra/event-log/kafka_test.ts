@@ -4,6 +4,7 @@ import {
   IncrementalAlterConfigOperationTypes,
 } from "@platformatic/kafka";
 import assert from "node:assert/strict";
+import { setTimeout as delay } from "node:timers/promises";
 import { silentLogger } from "../telemetry/logger.ts";
 import { testEventLog } from "./contract.ts";
 import { newId } from "./ids.ts";
@@ -96,11 +97,88 @@ if (brokers === undefined) {
     }
   });
 
+  Deno.test("kafka consume: what trickles in is handed over together; what there is at once, at once", async () => {
+    const log = await open(brokers);
+    const topic = `trickle-${newId()}`;
+    await log.ensureTopics([{ name: topic, partitions: 4 }]);
+    const batches: number[] = [];
+    const handled = () => batches.reduce((sum, count) => sum + count, 0);
+    const consumption = await log.consume({
+      group: topic,
+      topics: [topic],
+      startAt: (partitions) => Promise.resolve(partitions.map(() => 0)),
+      handle: (records) => Promise.resolve(void batches.push(records.length)),
+    });
+    try {
+      const began = performance.now();
+      const appended: Promise<unknown>[] = [];
+      for (let nth = 0; nth < 200; nth++) {
+        appended.push(log.append([{ topic, key: `${nth}`, value: "x", headers: {} }]));
+        await delay(5);
+      }
+      await Promise.all(appended);
+      await until(() => handled() === 200);
+      const seconds = (performance.now() - began) / 1000;
+      // Twenty a second, and one that had begun before.
+      assert.ok(batches.length <= 20 * seconds + 1, `${batches.length} batches in ${seconds} s`);
+
+      const asked = performance.now();
+      await log.append([{ topic, key: "alone", value: "x", headers: {} }]);
+      await until(() => handled() === 201);
+      assert.ok(performance.now() - asked < 1_000);
+    } finally {
+      await consumption.stop();
+      await log.close();
+    }
+  });
+
+  Deno.test("kafka consume: who says where to begin has its group told where it is, within seconds", async () => {
+    const log = await open(brokers);
+    const topic = `told-${newId()}`;
+    await log.ensureTopics([{ name: topic, partitions: 1 }]);
+    let handled = 0;
+    const consumption = await log.consume({
+      group: topic,
+      topics: [topic],
+      startAt: (partitions) => Promise.resolve(partitions.map(() => 0)),
+      handle: (records) => Promise.resolve(void (handled += records.length)),
+    });
+    const admin = new Admin({ clientId: "operator", bootstrapBrokers: brokers.split(",") });
+    const committed = async () => {
+      const [group] = await admin.listConsumerGroupOffsets({ groups: [topic] });
+      return Number(group?.topics[0]?.partitions[0]?.committedOffset ?? -1);
+    };
+    try {
+      for (let nth = 1; nth <= 3; nth++) {
+        await log.append([{ topic, key: "k", value: "x", headers: {} }]);
+        await until(() => handled === nth);
+      }
+      // Nothing else comes that would wake it.
+      await until(async () => await committed() === 3);
+      await log.append([{ topic, key: "k", value: "x", headers: {} }]);
+      await until(() => handled === 4);
+      await consumption.stop();
+      assert.equal(await committed(), 4);
+    } finally {
+      await consumption.stop();
+      await admin.close();
+      await log.close();
+    }
+  });
+
   Deno.test("kafka open: says so when nobody listens", async () => {
     const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
     listener.close();
     await assert.rejects(open(`127.0.0.1:${listener.addr.port}`), LogUnavailable);
   });
+}
+
+async function until(is: () => boolean | Promise<boolean>): Promise<void> {
+  const deadline = performance.now() + 30_000;
+  while (!await is()) {
+    assert.ok(performance.now() < deadline, "not within 30 seconds");
+    await delay(10);
+  }
 }
 
 function open(brokers: string): Promise<EventLog> {

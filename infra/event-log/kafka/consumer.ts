@@ -14,6 +14,8 @@ interface Held extends TopicPartition {
   next: number;
   /** Handled up to `next`, which is not committed yet. */
   dirty: boolean;
+  /** The group's committed offset says where to begin, and nobody else does. */
+  byGroup: boolean;
 }
 
 /** Records that are handed over together, by partition. */
@@ -21,12 +23,26 @@ type Batch = ReadonlyMap<Held, readonly LogRecord[]>;
 
 const firstPause = 100;
 const longestPause = 5_000;
+/**
+ * Milliseconds between the beginnings of two batches, unless there is a whole one to be had. Records
+ * that trickle in would else be handed over one by one, and each batch costs a transaction, a fetch
+ * and a commit, however little is in it.
+ */
+const gathering = 50;
+/** Milliseconds between two commits of offsets that only tell how far this member is. */
+const telling = 1_000;
+/** Records in a batch at most, when nobody says. */
+const defaultBatch = 500;
 const fenced = ["ILLEGAL_GENERATION", "REBALANCE_IN_PROGRESS", "UNKNOWN_MEMBER_ID"];
 
 /**
  * One member of a consumer group. A single loop finds where to begin, takes what has been fetched, hands
  * it over and commits, so no two batches overlap. Meanwhile the group may rebalance: what was kept
  * goes on, what was lost is told to the handler and never committed.
+ *
+ * A partition's offset is committed after each batch where the next owner begins by it. Where
+ * `startAt` says where to begin, it only tells operators how far the group is, and is committed now
+ * and then and at the end.
  */
 export class Consumer implements Consumption {
   readonly #options: ConsumeOptions;
@@ -43,6 +59,9 @@ export class Consumer implements Consumption {
   #again: Batch = new Map();
   #running: Promise<void> = Promise.resolve();
   #stopped: Promise<void> | undefined;
+  /** When the last batch began, and when offsets were committed last, by `performance.now()`. */
+  #began = -Infinity;
+  #committed = -Infinity;
 
   constructor(options: ConsumeOptions, clients: ClientOptions) {
     this.#options = options;
@@ -95,11 +114,12 @@ export class Consumer implements Consumption {
     while (!this.#stopping.signal.aborted) {
       try {
         await this.#member.join();
-        await this.#commit();
+        if (this.#commitIsDue()) await this.#commit();
         await this.#findStarts();
+        await this.#gather();
         const batch = this.#nextBatch();
         if (batch.size > 0) await this.#deliver(batch);
-        else await this.#wakeUp.raised();
+        else await this.#rest();
         pause = firstPause;
       } catch (error) {
         this.#onError(error);
@@ -123,7 +143,8 @@ export class Consumer implements Consumption {
     this.#held.clear();
     for (const { topic, partition } of partitions) {
       const kept = continuous ? before.get(name({ topic, partition })) : undefined;
-      const held = kept ?? { topic, partition, lead: undefined, next: 0, dirty: false };
+      const fresh = { lead: undefined, next: 0, dirty: false, byGroup: true };
+      const held = kept ?? { topic, partition, ...fresh };
       this.#held.set(name(held), held);
     }
     this.#followHeld();
@@ -152,17 +173,38 @@ export class Consumer implements Consumption {
     const open = fresh.filter((_, index) => starts[index] === undefined);
     const committed = await this.#member.committed(open);
     fresh.forEach((held, index) => {
+      held.byGroup = starts[index] === undefined;
       held.next = starts[index] ?? committed[open.indexOf(held)] ?? 0;
       held.lead = new Lead(held, held.next);
     });
     this.#followHeld();
   }
 
+  /** Lets what trickles in come together. */
+  async #gather(): Promise<void> {
+    const { maximumBatch = defaultBatch } = this.#options;
+    const { fetched } = this.#fetcher;
+    const left = this.#began + gathering - performance.now();
+    if (this.#again.size > 0 || fetched === 0 || fetched >= maximumBatch || left <= 0) return;
+    await delay(left, undefined, { signal: this.#stopping.signal }).catch(() => {});
+  }
+
+  /** Until there may be something to do. */
+  async #rest(): Promise<void> {
+    if (!this.#isDirty()) return await this.#wakeUp.raised();
+    const timer = setTimeout(
+      () => this.#wakeUp.raise(),
+      this.#committed + telling - performance.now(),
+    );
+    await this.#wakeUp.raised();
+    clearTimeout(timer);
+  }
+
   #nextBatch(): Batch {
     const again = [...this.#again].filter(([held]) => this.#holds(held));
     this.#again = new Map();
     if (again.length > 0) return new Map(again);
-    const records = this.#fetcher.take(this.#options.maximumBatch ?? 500);
+    const records = this.#fetcher.take(this.#options.maximumBatch ?? defaultBatch);
     const batch = new Map<Held, LogRecord[]>();
     for (const [key, ofPartition] of Map.groupBy(records, name)) {
       const held = this.#held.get(key);
@@ -174,6 +216,7 @@ export class Consumer implements Consumption {
   async #deliver(batch: Batch): Promise<void> {
     const controller = new AbortController();
     this.#handling = { batch, controller };
+    this.#began = performance.now();
     try {
       await this.#options.handle([...batch.values()].flat(), controller.signal);
       for (const [held, records] of batch) {
@@ -188,10 +231,21 @@ export class Consumer implements Consumption {
     }
   }
 
+  #isDirty(): boolean {
+    return this.#held.values().some(({ dirty }) => dirty);
+  }
+
+  /** At once where the next owner begins by it. */
+  #commitIsDue(): boolean {
+    return performance.now() >= this.#committed + telling ||
+      this.#held.values().some(({ dirty, byGroup }) => dirty && byGroup);
+  }
+
   async #commit(): Promise<void> {
     const due = [...this.#held.values()].filter(({ dirty }) => dirty)
       .map((held) => ({ held, ...place(held), next: held.next }));
     if (due.length === 0) return;
+    this.#committed = performance.now();
     try {
       await this.#member.commit(this.#assignment, due);
     } catch (error) {

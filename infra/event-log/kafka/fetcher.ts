@@ -21,6 +21,8 @@ export class Lead {
 
 /** Records of one partition that are fetched ahead, at least. */
 const ahead = 1_000;
+/** Records in an answer from which on a broker is asked for more before these are taken. */
+const plenty = 100;
 /** Bytes of one partition in one answer. */
 const bytes = 256 * 1024;
 /** Milliseconds a broker waits for records; briefly when some partitions have enough for now. */
@@ -30,7 +32,8 @@ const pause = 250;
 
 /**
  * Reads ahead of a consumer: one request under way to each broker that leads some of its partitions,
- * while the records fetched before are being handled.
+ * while the records fetched before are being handled. A broker that had only a few is asked again
+ * once these have been taken, so that records that trickle in cost a request a batch, not one each.
  */
 export class Fetcher {
   readonly #brokers: Brokers;
@@ -39,6 +42,8 @@ export class Fetcher {
   readonly #closing = new AbortController();
   readonly #wakeUp = new WakeUp();
   readonly #polls = new Map<number, Promise<void>>();
+  /** Brokers that have answered with little since records were taken last: no more of it yet. */
+  readonly #trickling = new Set<number>();
   readonly #running: Promise<void>;
   /** The one that was served longest ago comes first. */
   #leads: Lead[] = [];
@@ -53,7 +58,13 @@ export class Fetcher {
   /** Reads these from now on and forgets the others. */
   follow(leads: readonly Lead[]): void {
     this.#leads = [...leads];
+    this.#trickling.clear();
     this.#wakeUp.raise();
+  }
+
+  /** How many records can be taken. */
+  get fetched(): number {
+    return this.#leads.reduce((sum, { records }) => sum + records.length, 0);
   }
 
   /**
@@ -75,6 +86,7 @@ export class Fetcher {
       waiting = waiting.filter((lead) => lead.records.length > (counts.get(lead) ?? 0));
     }
     this.#leads = [...this.#leads.filter((lead) => !counts.has(lead)), ...counts.keys()];
+    this.#trickling.clear();
     this.#wakeUp.raise();
     return [...counts].flatMap(([lead, count]) => lead.records.splice(0, count));
   }
@@ -105,7 +117,7 @@ export class Fetcher {
     const leaders = await this.#brokers.byLeader(hungry);
     const limits = { bytes, wait: hungry.length < this.#leads.length ? wait.short : wait.long };
     for (const [node, leads] of leaders) {
-      if (this.#polls.has(node)) continue;
+      if (this.#polls.has(node) || this.#trickling.has(node)) continue;
       const poll = this.#poll(node, leads, limits).finally(() => {
         this.#polls.delete(node);
         this.#wakeUp.raise();
@@ -122,6 +134,7 @@ export class Fetcher {
     try {
       const asked = leads.map(({ topic, partition, next }) => ({ topic, partition, next }));
       const answer = await this.#brokers.fetch(node, asked, limits);
+      let count = 0;
       for (const { topic, partition, records, next } of answer) {
         const index = asked.findIndex((at) => at.topic === topic && at.partition === partition);
         const lead = leads[index];
@@ -129,8 +142,11 @@ export class Fetcher {
         if (!lead || lead.next !== asked[index]?.next) continue;
         lead.records.push(...records);
         lead.next = next;
+        // Of what is not followed any more nothing will be taken.
+        if (this.#leads.includes(lead)) count += records.length;
       }
-      if (answer.some(({ records }) => records.length > 0)) this.#onFetched();
+      if (count > 0 && count < plenty) this.#trickling.add(node);
+      if (count > 0) this.#onFetched();
       const troubled = answer.find(({ error }) => error !== undefined);
       if (troubled) throw troubled.error;
     } catch (error) {
