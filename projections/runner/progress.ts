@@ -3,7 +3,7 @@ import type { SqlQueries } from "../../infra/sql/port.ts";
 import { switchGrace } from "./live-schemas.ts";
 
 /** Milliseconds between two looks at the checkpoints: at first, and at most. */
-const shortestPause = 2;
+const shortestPause = 10;
 const longestPause = 25;
 
 interface Waiter {

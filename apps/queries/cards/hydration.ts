@@ -156,12 +156,11 @@ export class Hydration {
     const wanted = new Set(postIds);
     const known = origins?.filter((origin) => wanted.has(origin.post_id))
       .map((origin) => ({ authorId: origin.author_id, mediaIds: origin.media_ids }));
-    const authorIds = known && unique(known.map((one) => one.authorId));
-    const reading = parts.get(posts(authorIds), postIds);
+    const reading = parts.get(posts, postIds);
     const made = known ?? [...(await reading).values()];
     const [standing, authors, shown] = await Promise.all([
       reading,
-      parts.get(accounts, authorIds ?? unique(made.map((one) => one.authorId))),
+      parts.get(accounts, unique(made.map((one) => one.authorId))),
       parts.get(media, unique(made.flatMap((one) => one.mediaIds))),
     ]);
     const cards = new Map<string, Card>();

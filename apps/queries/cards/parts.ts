@@ -33,14 +33,11 @@ export interface Post {
   readonly json: string;
 }
 
-/** `authorIds`: those of all their authors, where they are known, which saves a round trip. */
-export function posts(authorIds?: readonly string[]): Part<Post> {
-  return {
-    key: keyOf.post,
-    load: async (sql, ids) =>
-      new Map((await postsById(sql, ids, authorIds)).map((row) => [row.post_id, postOf(row)])),
-  };
-}
+export const posts: Part<Post> = {
+  key: keyOf.post,
+  load: async (sql, ids) =>
+    new Map((await postsById(sql, ids)).map((row) => [row.post_id, postOf(row)])),
+};
 
 /** Accounts as JSON text; none of one that is closed or not known yet. */
 export const accounts: Part<string> = {

@@ -14,15 +14,18 @@ export async function postFacts(
   actorId: string,
 ): Promise<{ post: Post; blocked: boolean } | undefined> {
   const [row] = await sql.query<{ author_id: string; deleted: boolean; blocked: boolean }>(
-    `SELECT post.author_id, post.deleted_at IS NOT NULL AS deleted,
+    // The post's partition is found by its author while this runs: see `postsById`.
+    `SELECT post.author_id, post.deleted,
        EXISTS (
          SELECT FROM read_model.blocks
          WHERE (blocker_id = post.author_id AND blocked_id = $2)
             OR (blocker_id = $2 AND blocked_id = post.author_id)
        ) AS blocked
-     FROM read_model.posts AS post
-     WHERE post.author_id = (SELECT author_id FROM read_model.post_authors WHERE post_id = $1)
-       AND post.post_id = $1`,
+     FROM (SELECT author_id FROM read_model.post_authors WHERE post_id = $1 LIMIT 1) AS origin
+     CROSS JOIN LATERAL (
+       SELECT author_id, deleted_at IS NOT NULL AS deleted FROM read_model.posts
+       WHERE posts.author_id = origin.author_id AND posts.post_id = $1 LIMIT 1
+     ) AS post`,
     [postId, actorId],
   );
   if (!row) return undefined;

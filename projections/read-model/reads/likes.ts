@@ -2,14 +2,23 @@ import type { SqlQueries } from "../../../infra/sql/port.ts";
 import { accountColumns, type AccountRow } from "./accounts.ts";
 import { unblocked } from "./keyset.ts";
 
-/** Those of the posts that the viewer likes. */
+/**
+ * Those of the posts that the viewer likes.
+ *
+ * One index probe a post, planned once: with the posts in WHERE it would be planned anew each time,
+ * for as many partitions as they lie in, which takes longer than the looking.
+ */
 export async function likedAmong(
   sql: SqlQueries,
   viewerId: string,
   postIds: readonly string[],
 ): Promise<ReadonlySet<string>> {
   const rows = await sql.query<{ post_id: string }>(
-    `SELECT post_id FROM read_model.likes WHERE post_id = ANY ($2::uuid[]) AND account_id = $1`,
+    `SELECT key.post_id FROM unnest($2::uuid[]) AS key (post_id)
+     WHERE (
+       SELECT true FROM read_model.likes
+       WHERE likes.post_id = key.post_id AND likes.account_id = $1 LIMIT 1
+     )`,
     [viewerId, postIds],
   );
   return new Set(rows.map((row) => row.post_id));

@@ -18,40 +18,34 @@ export interface PostRow extends PostOrigin {
 }
 
 /**
- * Those of the posts that stand, in no order; `authorIds` are those of all their authors.
+ * Those of the posts that stand, in no order.
  *
- * Unless they are given, authors' ids are read first, and come as values, since they lead to the
- * partitions: a join would make the planner take all 32 of them into account, which costs more than a
- * round trip.
+ * For each, one index probe of three tables, planned once. With the ids in WHERE, each call would be
+ * planned anew for all the partitions they lie in, and every one of these be probed for every id:
+ * 4.4 ms for 20 posts where this takes 0.8.
  */
 export async function postsById(
   sql: SqlQueries,
   postIds: readonly string[],
-  authorIds?: readonly string[],
 ): Promise<readonly PostRow[]> {
-  const authors = authorIds ?? await authorsOf(sql, postIds);
-  if (authors.length === 0) return [];
+  if (postIds.length === 0) return [];
   return await sql.query<PostRow>(
-    `SELECT post.post_id, post.author_id, post.caption, post.created_at, post.media_ids,
-       post.alt_texts,
-       coalesce(like_count, 0) AS like_count,
-       coalesce(comment_count, 0) AS comment_count
-     FROM read_model.posts AS post
-     LEFT JOIN (
-       SELECT post_id, like_count, comment_count FROM read_model.post_counts
-       WHERE post_id = ANY ($1::uuid[])
-     ) AS counts USING (post_id)
-     WHERE post.author_id = ANY ($2::uuid[])
-       AND post.post_id = ANY ($1::uuid[])
-       AND post.deleted_at IS NULL`,
-    [postIds, authors],
-  );
-}
-
-async function authorsOf(sql: SqlQueries, postIds: readonly string[]): Promise<string[]> {
-  const rows = await sql.query<{ author_id: string }>(
-    `SELECT author_id FROM read_model.post_authors WHERE post_id = ANY ($1::uuid[])`,
+    `SELECT post.*, coalesce(like_count, 0) AS like_count, coalesce(comment_count, 0) AS comment_count
+     FROM unnest($1::uuid[]) AS key (post_id)
+     CROSS JOIN LATERAL (
+       SELECT author_id FROM read_model.post_authors
+       WHERE post_authors.post_id = key.post_id LIMIT 1
+     ) AS origin
+     CROSS JOIN LATERAL (
+       SELECT post_id, author_id, caption, created_at, media_ids, alt_texts FROM read_model.posts
+       WHERE posts.author_id = origin.author_id AND posts.post_id = key.post_id
+         AND posts.deleted_at IS NULL
+       LIMIT 1
+     ) AS post
+     LEFT JOIN LATERAL (
+       SELECT like_count, comment_count FROM read_model.post_counts
+       WHERE post_counts.post_id = key.post_id LIMIT 1
+     ) AS counts ON true`,
     [postIds],
   );
-  return [...new Set(rows.map((row) => row.author_id))];
 }
