@@ -97,14 +97,17 @@ if (missing.length > 0) {
   });
 }
 
-/** Of an edge each, 1,000 reads and 200 writes in a second, or what leaves these cores time to work. */
+/** 1,000 reads and 200 writes in a second, or what leaves these cores half of their time. */
 function within({ reads, writes }: Rates): Rates {
-  const share = Math.min(1, 0.5 / (1_000 / reads + 200 / writes));
+  const some = Math.min(1_000, reads / 4);
+  const left = (1 / 2 - some / reads) * writes;
+  // There are posts among them.
+  const rates = { reads: some, writes: Math.min(200, Math.max(20, left)) };
   console.log(
     `${Math.round(reads)} reads or ${Math.round(writes)} writes a second at most; ` +
-      `now ${Math.round(1_000 * share)} and ${Math.round(200 * share)}`,
+      `now ${Math.round(rates.reads)} and ${Math.round(rates.writes)}`,
   );
-  return { reads: 1_000 * share, writes: 200 * share };
+  return rates;
 }
 
 /** Asks for it until it has ended, after five kills: four in the filling, one when it is followed. */

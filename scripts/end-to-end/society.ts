@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { topics } from "../../domain/event.ts";
 import { loadNetworkedConfig } from "../../infra/config/config.ts";
 import { NetworkedEngines } from "../../infra/config/networked.ts";
 import type { EventLog } from "../../infra/event-log/port.ts";
@@ -61,6 +62,7 @@ export class Society implements AsyncDisposable {
     const { identity, sessions, sealer } = await engines.identity();
     await writeSynthetic(log, { seed, count: events, identity });
     await until("the projections have caught up", () => areUpToDate(log, sql));
+    await settled(log);
 
     const { bytes } = await drawPhoto({ seed, size: { width: 400, height: 300 } });
     const loaded = await Load.prepare(baseUrl, bytes);
@@ -118,11 +120,14 @@ export class Society implements AsyncDisposable {
     );
   }
 
-  /** What the machine can do of each at a time, for some seconds. */
+  /** What the machine can do of each at a time, for some seconds, once its programs are warm. */
   async capacity(seconds: number): Promise<Rates> {
-    const reads = await load({ ...this.#order(this.reads), seconds });
-    const writes = await load({ ...this.#order(this.writes), seconds });
-    return { reads: reads.answers / reads.seconds, writes: writes.answers / writes.seconds };
+    const measured = async (requests: readonly Request[]) => {
+      await load({ ...this.#order(requests), seconds });
+      const { answers, seconds: taken } = await load({ ...this.#order(requests), seconds });
+      return answers / taken;
+    };
+    return { reads: await measured(this.reads), writes: await measured(this.writes) };
   }
 
   /**
@@ -177,6 +182,16 @@ export async function areUpToDate(log: EventLog, sql: Sql): Promise<boolean> {
   return (await log.watermarks(topics)).every(({ topic, partition, high }) =>
     rows.some((row) => row.topic === topic && row.partition === partition && row.next >= high)
   );
+}
+
+/** Until nothing has followed from what is in the log for two seconds: media purged, accounts ended. */
+async function settled(log: EventLog): Promise<void> {
+  let [before, since] = ["", performance.now()];
+  await until("nothing follows any more", async () => {
+    const now = JSON.stringify(await log.watermarks(topics));
+    if (now !== before) [before, since] = [now, performance.now()];
+    return performance.now() - since > 2_000;
+  });
 }
 
 async function statusOf(baseUrl: string, { method, path, headers, body }: Request) {
