@@ -65,7 +65,7 @@ export class NearCache {
     this.#cards = new LRUCache({
       maxSize: options.cardBytes ?? maximumCardBytes,
       sizeCalculation: ({ card, dependsOn }) =>
-        entryBytes + 100 * dependsOn.length + 2 * (card?.json.length ?? 0),
+        entryBytes + 100 * dependsOn.length + 2 * (card?.item.length ?? 0),
       dispose: ({ dependsOn }, postId) => this.#forgetDependence(postId, dependsOn),
       noDisposeOnSet: false,
     });
