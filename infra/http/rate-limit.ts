@@ -28,7 +28,7 @@ export const ratePolicies = {
   /** By address: passwords tried and refresh tokens used. */
   session: { name: "session", quota: 300, window: 60 },
   /** By account. */
-  commands: { name: "commands", quota: 1_200, window: 60 },
+  commands: { name: "commands", quota: 1_200, window: 60, lease: 10 },
   /** By account, or address where there is none. */
   queries: { name: "queries", quota: 6_000, window: 60, lease: 50 },
 } as const satisfies Record<string, RatePolicy>;
