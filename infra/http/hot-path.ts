@@ -97,7 +97,7 @@ export function hotPath(options: HotPathOptions): HotPath {
     if (!authorization?.startsWith("Bearer ")) return undefined;
     const caller = accessTokens.known(authorization.slice("Bearer ".length));
     if (!caller || !sessions.knownToStand(caller.sessionId)) return undefined;
-    const left = limit.takeLeased(caller.accountId);
+    const left = limit.takeLeased(caller.accountId, begun);
     if (left === undefined) return undefined;
 
     const requestId = requestIdOf(headers.get("x-request-id"));

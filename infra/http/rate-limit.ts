@@ -128,13 +128,14 @@ export class RateLimit {
 
   /**
    * Counts one request at once, if there is a lease to take it from, and returns what `RateLimit`
-   * says then; empty when there is no limit. Undefined when it must be counted by `take`.
+   * says then; empty when there is no limit. Undefined when it must be counted by `take`. `now` is by
+   * `performance.now()`.
    */
-  takeLeased(key: string): string | undefined {
+  takeLeased(key: string, now = performance.now()): string | undefined {
     if (!this.#limiter) return "";
     const lease = this.#leases.get(key);
     if (!lease || lease.left === 0) return undefined;
-    const ms = lease.endsAt - performance.now();
+    const ms = lease.endsAt - now;
     if (ms <= 0) return undefined;
     lease.left -= 1;
     // Before it is used up, so that whoever asks often need never wait for the next.
