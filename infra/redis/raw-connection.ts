@@ -26,6 +26,7 @@ export class RawConnection {
   readonly #ended: Promise<void>;
   #waiting: Taker[] = [];
   #answered = 0;
+  #lost: Passing | undefined;
   #unwritten = "";
   #writing = false;
 
@@ -58,10 +59,14 @@ export class RawConnection {
   /** Commands in ASCII, written together; each has its reply taken. */
   send(commands: readonly { readonly words: readonly string[]; readonly taker: Taker }[]): void {
     for (const { words, taker } of commands) {
+      if (this.#lost) {
+        taker(this.#lost);
+        continue;
+      }
       this.#waiting.push(taker);
       this.#unwritten += encoded(words);
     }
-    if (!this.#writing) void this.#write();
+    if (!this.#writing && !this.#lost) void this.#write();
   }
 
   /** Resolves to the one text in the reply. */
@@ -80,7 +85,8 @@ export class RawConnection {
   }
 
   on(_event: "close", listener: () => void): void {
-    this.#onClose.push(listener);
+    if (this.#lost) listener();
+    else this.#onClose.push(listener);
   }
 
   /** Resolves once it is closed and nothing waits any more. */
@@ -106,8 +112,8 @@ export class RawConnection {
     try {
       this.#socket.close();
     } catch { /* It was already. */ }
+    const lost = this.#lost = new Passing("the connection was lost");
     for (const listener of this.#onClose) listener();
-    const lost = new Passing("the connection was lost");
     for (const taker of this.#waiting.splice(0).slice(this.#answered)) taker(lost);
   }
 
