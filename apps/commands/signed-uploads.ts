@@ -1,3 +1,4 @@
+import { setImmediate as turn } from "node:timers/promises";
 import { originalKey } from "../../domain/media.ts";
 import type { EventLog, Headers } from "../../infra/event-log/port.ts";
 import { traceHeader } from "../../infra/event-log/tracing.ts";
@@ -24,8 +25,8 @@ interface Signed extends PromiseWithResolvers<void> {
 
 /**
  * Notes what is signed. One record is under way at a time, and what is signed meanwhile shares the
- * next one: a process that is asked for little waits for one append, and one that is asked for much
- * makes no more of them.
+ * next one, with what comes as long as every turn of the event loop brings some: a process that is
+ * asked for little waits for one append, and one that is asked for much makes no more of them.
  */
 export class SignedUploads {
   readonly #log: Pick<EventLog, "append">;
@@ -52,6 +53,7 @@ export class SignedUploads {
   async #appendAll(): Promise<void> {
     this.#appending = true;
     for (;;) {
+      await this.#gathered();
       const together = this.#waiting.splice(0, maximumUploads);
       const [first] = together;
       if (!first) break;
@@ -68,6 +70,14 @@ export class SignedUploads {
       }
     }
     this.#appending = false;
+  }
+
+  async #gathered(): Promise<void> {
+    for (let before = -1; this.#waiting.length > before;) {
+      before = this.#waiting.length;
+      if (before === 0 || before >= maximumUploads) return;
+      await turn();
+    }
   }
 }
 

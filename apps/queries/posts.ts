@@ -7,6 +7,7 @@ import { accountJson, type Card } from "./cards/card.ts";
 import type { Hydrated, Hydration } from "./cards/hydration.ts";
 import { presentCard, presentList } from "./cards/presentation.ts";
 import { maySee, strangers } from "./cards/rules.ts";
+import { when } from "./cards/when.ts";
 import type { PageQuery } from "./page-query.ts";
 import type { QueryServices } from "./services.ts";
 
@@ -24,9 +25,8 @@ export function postDetail(
   viewerId: string | undefined,
 ): TaggedJson | Promise<TaggedJson> {
   const present = (hydrated: Hydrated) =>
-    presentCard(visible(hydrated, viewerId), hydrated.likes.get(postId) ?? false);
-  const hydrated = hydration.hydrate(viewerId, [postId]);
-  return hydrated instanceof Promise ? hydrated.then(present) : present(hydrated);
+    presentCard(visible(hydrated, viewerId), hydrated.liked[0] ?? false);
+  return when(hydration.hydrate(viewerId, [postId]), present);
 }
 
 /** The id of a post that the viewer may see. @throws {Problem} 404 for any other. */
@@ -41,8 +41,9 @@ async function postOf(
 }
 
 /** The card of the one post that was asked for. @throws {Problem} 404 when it may not be seen. */
-function visible({ cards: [card], relations }: Hydrated, viewerId: string | undefined): Card {
-  if (card && maySee(card, viewerId, relations.get(card.authorId) ?? strangers)) return card;
+function visible(hydrated: Hydrated, viewerId: string | undefined): Card {
+  const { cards: [card], relations: [relation = strangers] } = hydrated;
+  if (card && maySee(card, viewerId, relation)) return card;
   throw noSuchPost();
 }
 

@@ -108,7 +108,7 @@ export function createMemoryFeedCache(
     push: settle(push),
     merge: settle(merge),
     pull: settle(pull),
-    read: settle(read),
+    read,
     claim: settle(claim),
     fill: settle(fill),
     drop: settle((readerIds: readonly string[]) => {

@@ -41,8 +41,12 @@ export interface FeedCache {
   /**
    * Reads up to `limit` ids below `before` (or from the newest), newest first.
    * `missing`: nobody has claimed it, or it was evicted. `filling`: claimed, not complete.
+   * At once where feeds are in memory.
    */
-  read(readerId: string, page: { before?: string; limit: number }): Promise<FeedPage>;
+  read(
+    readerId: string,
+    page: { before?: string; limit: number },
+  ): FeedPage | Promise<FeedPage>;
   /**
    * Creates the feed, empty and claimed, so that pushes land from now on. Undefined when it exists
    * already: someone else is filling it, or has. A claim not filled within `claimSeconds` lapses and

@@ -1,6 +1,8 @@
 import { closeRedis, type RedisClient } from "../redis/client.ts";
 import { Histories } from "../redis/histories.ts";
+import { ListReader } from "../redis/list-reader.ts";
 import { evaluate, RedisNodes } from "../redis/nodes.ts";
+import type { Reply } from "../redis/reply.ts";
 import type { Script } from "../redis/script.ts";
 import {
   type Claim,
@@ -10,13 +12,16 @@ import {
   type FeedPage,
   feedWindow,
 } from "./port.ts";
+import { textOfId } from "./id-texts.ts";
 import * as scripts from "./redis-scripts.ts";
-import { compareIds, formatId, parseId } from "./sorted-ids.ts";
+import { compareIds, parseId } from "./sorted-ids.ts";
 
 /** Pushes that may wait in front of a header until they are put in their place. */
 const waitingPushes = 100;
 /** Milliseconds a reader waits before the database must answer, and a projection before it fails. */
 const patience = { read: 500, write: 5_000 };
+/** Of a reader's, what the shorter way may take. */
+const shortPatience = 200;
 /** Milliseconds a filled feed is kept, so that a reader who stays away costs nothing. */
 const feedLifetime = 7 * 24 * 3_600_000;
 
@@ -52,7 +57,12 @@ const highest = "ffffffff-ffff-ffff-ffff-ffffffffffff";
  * @throws {RedisUnavailable} from each of them.
  */
 export function createRedisFeedCache(
-  { client, prefix = "feed:" }: { client: RedisClient; prefix?: string },
+  { client, prefix = "feed:", lists = listsOf(client) }: {
+    client: RedisClient;
+    prefix?: string;
+    /** Caches with the same client may share one. */
+    lists?: ListReader;
+  },
 ): FeedCache {
   const nodes = new RedisNodes(client);
   const histories = new Histories();
@@ -84,21 +94,16 @@ export function createRedisFeedCache(
 
     async read(readerId, { before = highest, limit }) {
       const key = keyOf(readerId);
-      const below = parseId(before);
-      const page = await nodes.on(
-        key,
-        patience.read,
-        (node) =>
-          histories.reading(node, async () => {
-            // The first element tells whether it will do: a header, and no page further down.
-            const newest = before === highest ? await node.lrangeBuffer(key, 0, limit) : undefined;
-            if (newest && (newest[0]?.length ?? Infinity) > width + 1) return newest;
-            return listOf(await evaluate(node, scripts.pageScript, key, below, limit));
-          }),
-      );
-      const [header, ...ids] = page?.value ?? [];
-      if (!page || !header) return { state: "missing" };
-      return pageOf(parseHeader(header), ids, page.history, limit);
+      const began = performance.now();
+      const newest = before === highest ? await lists.head(key, limit + 1, readIn) : undefined;
+      if (newest) return pageOf(newest.value, newest.history, limit);
+      const left = patience.read - (performance.now() - began);
+      const page = await nodes.on(key, left, (node) =>
+        histories.reading(
+          node,
+          () => evaluate(node, scripts.pageScript, key, parseId(before), limit),
+        ));
+      return page ? pageOf(readOf(page.value), page.history, limit) : { state: "missing" };
     },
 
     async claim(readerId) {
@@ -129,8 +134,15 @@ export function createRedisFeedCache(
     },
 
     check: () => nodes.check(patience.read),
-    close: () => closeRedis(client),
+    async close() {
+      await lists.close();
+      await closeRedis(client);
+    },
   };
+}
+
+function listsOf(client: RedisClient): ListReader {
+  return new ListReader(new RedisNodes(client), shortPatience);
 }
 
 /**
@@ -141,17 +153,21 @@ export function createRedisFeedCaches(
   { client, prefix = "" }: { client: RedisClient; prefix?: string },
 ): FeedCaches {
   const versions = new Map<number, ReturnType<FeedCaches["at"]>>();
+  const lists = listsOf(client);
   const prefixOf = (version: number) => prefix + (version === 1 ? "" : `v${version}:`);
   const at = (version: number) =>
     versions.getOrInsertComputed(version, () => ({
-      feedCache: createRedisFeedCache({ client, prefix: `${prefixOf(version)}feed:` }),
-      authorCache: createRedisFeedCache({ client, prefix: `${prefixOf(version)}author:` }),
+      feedCache: createRedisFeedCache({ client, prefix: `${prefixOf(version)}feed:`, lists }),
+      authorCache: createRedisFeedCache({ client, prefix: `${prefixOf(version)}author:`, lists }),
     }));
   return {
     at,
     drop: () => Promise.resolve(),
     check: () => at(1).feedCache.check(),
-    close: () => closeRedis(client),
+    async close() {
+      await lists.close();
+      await closeRedis(client);
+    },
   };
 }
 
@@ -161,44 +177,73 @@ function reach(postIds: readonly string[], reachesFirst: boolean): Uint8Array[] 
   return [(reachesFirst ? undefined : ids.at(-1)) ?? lowest, ...ids];
 }
 
-function pageOf(
-  header: Header,
-  ids: readonly Uint8Array[],
-  history: string,
-  limit: number,
-): FeedPage {
-  if (header.history !== history) return { state: "missing" };
-  if (header.claimed) return { state: "filling" };
-  const endsAtFloor = ids.length < limit && compareIds(header.floor, lowest) > 0;
-  const pulls = header.pulls.map(formatId);
-  return { state: "complete", ids: ids.map(formatId), endsAtFloor, pulls };
+/** What was read of a feed: nothing, or its header and the ids behind it. */
+interface Read {
+  readonly header: Header | undefined;
+  readonly ids: readonly string[];
 }
 
 interface Header {
   readonly claimed: boolean;
   readonly history: string;
-  readonly floor: Uint8Array;
-  readonly pulls: readonly Uint8Array[];
+  /** Whether it does not reach back to the first post. */
+  readonly floored: boolean;
+  readonly pulls: readonly string[];
 }
+
+const nothing: Read = { header: undefined, ids: [] };
+
+/** Undefined for a list whose first element is no header: its pushes must be put in their place. */
+function readIn({ bytes, starts, ends }: Reply): Read | undefined {
+  const [start, end] = [starts[0], ends[0]];
+  if (start === undefined || end === undefined) return nothing;
+  if (end - start <= width + 1) return undefined;
+  const ids: string[] = [];
+  for (let nth = 1; nth < starts.length; nth++) ids.push(textOfId(bytes, starts[nth] ?? 0));
+  return { header: headerIn(bytes, start, end), ids };
+}
+
+/** As the script answers. */
+function readOf(answer: unknown): Read {
+  const [header, ...ids]: Uint8Array[] = Array.isArray(answer) ? answer : [];
+  if (!header) return nothing;
+  return { header: headerIn(header, 0, header.length), ids: ids.map((id) => textOfId(id, 0)) };
+}
+
+function pageOf({ header, ids }: Read, history: string, limit: number): FeedPage {
+  if (header?.history !== history) return { state: "missing" };
+  if (header.claimed) return { state: "filling" };
+  const endsAtFloor = ids.length < limit && header.floored;
+  return { state: "complete", ids, endsAtFloor, pulls: header.pulls };
+}
+
+const claimedKind = "C".charCodeAt(0);
+const noPulls: readonly string[] = [];
 
 /**
  * `C` or `F` for claimed or filled, 40 digits of history, the floor, the token while claimed, and
  * the authors pulled.
  */
-function parseHeader(header: Uint8Array): Header {
-  const claimed = header[0] === "C".charCodeAt(0);
-  const pulls: Uint8Array[] = [];
-  for (let at = claimed ? 57 + width : 57; at < header.length; at += width) {
-    pulls.push(header.subarray(at, at + width));
-  }
+function headerIn(bytes: Uint8Array, start: number, end: number): Header {
+  const claimed = bytes[start] === claimedKind;
+  const pulls = start + (claimed ? 57 + width : 57);
   return {
     claimed,
-    history: new TextDecoder().decode(header.subarray(1, 41)),
-    floor: header.subarray(41, 57),
-    pulls,
+    history: historyIn(bytes, start + 1),
+    floored: bytes.subarray(start + 41, start + 57).some((byte) => byte > 0),
+    pulls: pulls >= end ? noPulls : Array.from(
+      { length: (end - pulls) / width },
+      (_, nth) => textOfId(bytes, pulls + nth * width),
+    ),
   };
 }
 
-function listOf(answer: unknown): Uint8Array[] {
-  return Array.isArray(answer) ? answer : [];
+let lastHistory = "";
+
+/** Mostly the same as the last one, which is quicker to see than to decode. */
+function historyIn(bytes: Uint8Array, at: number): string {
+  let same = lastHistory.length === 40;
+  for (let nth = 0; same && nth < 40; nth++) same = bytes[at + nth] === lastHistory.charCodeAt(nth);
+  if (!same) lastHistory = new TextDecoder().decode(bytes.subarray(at, at + 40));
+  return lastHistory;
 }

@@ -5,6 +5,8 @@ import type { HttpContext } from "./env.ts";
 export interface TaggedJson {
   readonly json: string;
   readonly tag: number;
+  /** Whether this very object will be answered again. */
+  readonly lasting?: boolean;
 }
 
 /** Tags a text by its CRC-32: some microseconds for a page of a feed. */

@@ -23,7 +23,9 @@ function both(options: { corsOrigins?: string[]; scale?: number } = {}) {
   const metrics = new Registry();
   const limits = () => createRateLimits({ logger, policies, scale, store: counts.store });
   const known = new Map([["ada", { accountId: "ada", sessionId: "ada" }]]);
+  const lasting = { ...tagged('{"id":"lasting"}'), lasting: true };
   const answer = (accountId: string, id: string) => {
+    if (id === "lasting") return lasting;
     if (id === "gone") throw new Problem("post-not-found", "no such post");
     if (id === "broken") throw new Error("SELECT secret");
     return tagged(JSON.stringify({ id, for: accountId }));
@@ -79,8 +81,11 @@ Deno.test("hotPath: answers as the edge does, header for header", async () => {
     using _ = it.counts;
     await lease(it);
     await it.edge.fetch(request("/posts/1"));
-    for (const path of ["/posts/1", "/posts/late", "/posts/gone", "/posts/broken"]) {
-      const [hot, edge] = [await it.hot(request(path)), await it.edge.fetch(request(path))];
+    const ids = ["1", "late", "lasting", "lasting", "gone", "broken"];
+    for (const [nth, id] of ids.entries()) {
+      const path = `/posts/${id}`;
+      const named = () => request(path, { "x-request-id": `request-${nth}` });
+      const [hot, edge] = [await it.hot(named()), await it.edge.fetch(named())];
       assert.ok(hot);
       assert.equal(hot.status, edge.status);
       assert.deepEqual(Object.fromEntries(hot.headers), Object.fromEntries(edge.headers), path);
@@ -88,7 +93,7 @@ Deno.test("hotPath: answers as the edge does, header for header", async () => {
     }
     const text = await it.metrics.metrics();
     for (const status of [200, 404, 500]) {
-      const count = status === 200 ? 5 : 2;
+      const count = status === 200 ? 9 : 2;
       const series = `method="GET",route="/posts/:id",status="${status}"} ${count}`;
       assert.ok(text.includes(`_count{${series}`), series);
     }

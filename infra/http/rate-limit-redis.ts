@@ -19,13 +19,13 @@ export function redisRateStore(client: Redis | Cluster): RateStore {
 
 class ImpatientLimiter extends RateLimiterRedis {
   /** @throws {Error} when Redis does not answer in time. It may count the request all the same. */
-  override async consume(key: string | number): Promise<RateLimiterRes> {
+  override async consume(key: string | number, points?: number): Promise<RateLimiterRes> {
     let timer: ReturnType<typeof setTimeout> | undefined;
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(() => reject(new Error(`no count within ${patience} ms`)), patience);
     });
     try {
-      return await Promise.race([super.consume(key), late]);
+      return await Promise.race([super.consume(key, points), late]);
     } finally {
       clearTimeout(timer);
     }

@@ -19,7 +19,7 @@ function sharing(name: string, address: RedisAddress): void {
     try {
       await Promise.all(clients.map(ready));
       const policy = `queries-${crypto.randomUUID()}`;
-      const [here, there] = clients.map((client) => edge(client, policy));
+      const [here, there] = clients.map((client) => edge(client, { name: policy, quota: 3 }));
       assert.ok(here && there);
       const left = async (app: typeof here) => {
         const { status, headers } = await app.request("/");
@@ -34,6 +34,23 @@ function sharing(name: string, address: RedisAddress): void {
       await Promise.all(clients.map(closeRedis));
     }
   });
+
+  Deno.test(`redisRateStore: edges on one ${name} take leases of one quota`, async () => {
+    const clients = [openRedis(address, silentLogger), openRedis(address, silentLogger)];
+    try {
+      await Promise.all(clients.map(ready));
+      const policy = { name: `queries-${crypto.randomUUID()}`, quota: 1_000, lease: 10 };
+      const apps = clients.map((client) => edge(client, policy));
+      let passed = 0;
+      for (let n = 0; n < 1_100; n++) {
+        const response = await apps[n % 3 ? 0 : 1]?.request("/");
+        if (response?.status === 200) passed += 1;
+      }
+      assert.ok(passed <= 1_000 && passed >= 1_000 - 2 * 12, `${passed} passed`);
+    } finally {
+      await Promise.all(clients.map(closeRedis));
+    }
+  });
 }
 
 for (const silent of [false, true]) {
@@ -44,7 +61,7 @@ for (const silent of [false, true]) {
     if (!silent) listener.close();
     const client = openRedis({ url: `redis://127.0.0.1:${port}` }, silentLogger);
     try {
-      const app = edge(client, "queries");
+      const app = edge(client, { name: "queries", quota: 3 });
       for (let n = 0; n < 5; n++) assert.equal((await app.request("/")).status, 200);
     } finally {
       await closeRedis(client);
@@ -53,9 +70,12 @@ for (const silent of [false, true]) {
   });
 }
 
-/** Three requests, all from one address. */
-function edge(client: RedisClient, name: string) {
-  const policies = { queries: { name, quota: 3, window: 60 } };
+/** For requests that are all from one address. */
+function edge(
+  client: RedisClient,
+  policy: { readonly name: string; readonly quota: number; readonly lease?: number },
+) {
+  const policies = { queries: { ...policy, window: 60 } };
   const store = redisRateStore(client);
   const limits = createRateLimits({ logger: silentLogger, policies, store });
   return testEdge().get("/", rateLimit(limits.queries), (c) => c.text("x"));

@@ -28,7 +28,7 @@ export const ratePolicies = {
   /** By address: passwords tried and refresh tokens used. */
   session: { name: "session", quota: 300, window: 60 },
   /** By account. */
-  commands: { name: "commands", quota: 1_200, window: 60 },
+  commands: { name: "commands", quota: 1_200, window: 60, lease: 10 },
   /** By account, or address where there is none. */
   queries: { name: "queries", quota: 6_000, window: 60, lease: 50 },
 } as const satisfies Record<string, RatePolicy>;
@@ -128,13 +128,14 @@ export class RateLimit {
 
   /**
    * Counts one request at once, if there is a lease to take it from, and returns what `RateLimit`
-   * says then; empty when there is no limit. Undefined when it must be counted by `take`.
+   * says then; empty when there is no limit. Undefined when it must be counted by `take`. `now` is by
+   * `performance.now()`.
    */
-  takeLeased(key: string): string | undefined {
+  takeLeased(key: string, now = performance.now()): string | undefined {
     if (!this.#limiter) return "";
     const lease = this.#leases.get(key);
     if (!lease || lease.left === 0) return undefined;
-    const ms = lease.endsAt - performance.now();
+    const ms = lease.endsAt - now;
     if (ms <= 0) return undefined;
     lease.left -= 1;
     // Before it is used up, so that whoever asks often need never wait for the next.

@@ -7,8 +7,9 @@ import { Buffer } from "node:buffer";
  * `fileName`.
  */
 export function isKey(key: string): boolean {
-  return key.isWellFormed() && !forbidden.test(key) && Buffer.byteLength(key) <= 1024 &&
-    key.split("/").every(isPart);
+  return usual.test(key) ||
+    key.isWellFormed() && !forbidden.test(key) && Buffer.byteLength(key) <= 1024 &&
+      key.split("/").every(isPart);
 }
 
 /** @throws {InvalidKey} */
@@ -45,6 +46,8 @@ export function partOf(fileName: string): string {
 }
 
 const plain = /[a-z0-9_-]/;
+/** Keys of which nothing is near a limit, as ours are: seen at once, where the rest takes 7 µs. */
+const usual = /^[a-z0-9_-]{1,200}(?:\/[a-z0-9_-]{1,200}){0,4}$/;
 // deno-lint-ignore no-control-regex
 const forbidden = /[\u0000-\u001f\u007f\ufffe\uffff]/;
 /** File systems take 255 bytes; the rest is for a suffix. */

@@ -9,6 +9,8 @@ type Presign = (object: Put, now: Date) => Promise<PresignedPut>;
 
 const algorithm = "AWS4-HMAC-SHA256";
 const signedHeaders = "content-length;content-type;host";
+/** Of the query string, what stands behind the signature. */
+const after = `&X-Amz-SignedHeaders=${encode(signedHeaders)}&x-id=PutObject`;
 const longestExpiry = 7 * 24 * 60 * 60;
 
 /**
@@ -27,7 +29,7 @@ const longestExpiry = 7 * 24 * 60 * 60;
  */
 export function presigner(client: S3Client, bucket: string): Presign {
   let place: Promise<Place> | undefined;
-  let day: { readonly of: string; readonly key: Uint8Array } | undefined;
+  let signing: Signing | undefined;
   return async (object, now) => {
     assertKey(object.key);
     const { contentType, expiresInSeconds } = object;
@@ -49,28 +51,62 @@ export function presigner(client: S3Client, bucket: string): Presign {
         place = undefined;
         throw error;
       }));
-    const date = new Date(signedAt).toISOString().replaceAll(/[-:]|\.000/g, "");
-    const scope = `${date.slice(0, 8)}/${region}/s3/aws4_request`;
-    const dayOf = `${scope} ${secretAccessKey}`;
-    if (day?.of !== dayOf) {
-      const [first = "", ...rest] = scope.split("/");
-      day = { of: dayOf, key: rest.reduce(hmac, hmac(`AWS4${secretAccessKey}`, first)) };
-    }
-    const path = folder + object.key.split("/").map(encode).join("/");
+    if (
+      signing?.signedAt !== signedAt || signing.accessKeyId !== accessKeyId ||
+      signing.secretAccessKey !== secretAccessKey
+    ) signing = signingAt(signedAt, region, accessKeyId, secretAccessKey);
+    const { date, scope, credential, mac } = signing;
+    const path = folder + encodedKey(object.key);
     const before = `X-Amz-Algorithm=${algorithm}&X-Amz-Content-Sha256=UNSIGNED-PAYLOAD` +
-      `&X-Amz-Credential=${encode(`${accessKeyId}/${scope}`)}&X-Amz-Date=${date}` +
-      `&X-Amz-Expires=${expiresInSeconds}`;
-    const after = `&X-Amz-SignedHeaders=${encode(signedHeaders)}&x-id=PutObject`;
+      `&X-Amz-Credential=${credential}&X-Amz-Date=${date}&X-Amz-Expires=${expiresInSeconds}`;
     const canonical = `PUT\n${path}\n${before}${after}\n` +
       `content-length:${object.byteLength}\n` +
       `content-type:${contentType.trim().replaceAll(/\s+/g, " ")}\n` +
       `host:${host}\n\n${signedHeaders}\nUNSIGNED-PAYLOAD`;
-    const toSign = `${algorithm}\n${date}\n${scope}\n${
-      createHash("sha256").update(canonical).digest("hex")
-    }`;
-    const signature = createHmac("sha256", day.key).update(toSign).digest("hex");
+    const digest = createHash("sha256").update(canonical).digest("hex");
+    const signature = mac(`${algorithm}\n${date}\n${scope}\n${digest}`);
     return signed(`${origin}${path}?${before}&X-Amz-Signature=${signature}${after}`);
   };
+}
+
+/** What signatures of one second share. */
+interface Signing {
+  /** Milliseconds since the epoch. */
+  readonly signedAt: number;
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+  readonly date: string;
+  readonly scope: string;
+  /** As the query string has it. */
+  readonly credential: string;
+  /** By the day's key, hexadecimal. */
+  readonly mac: (text: string) => string;
+}
+
+function signingAt(
+  signedAt: number,
+  region: string,
+  accessKeyId: string,
+  secretAccessKey: string,
+): Signing {
+  const date = new Date(signedAt).toISOString().replaceAll(/[-:]|\.000/g, "");
+  const parts = [date.slice(0, 8), region, "s3", "aws4_request"];
+  const key = parts.reduce<Uint8Array | string>(hmac, `AWS4${secretAccessKey}`) as Uint8Array;
+  const scope = parts.join("/");
+  const credential = encode(`${accessKeyId}/${scope}`);
+  return { signedAt, accessKeyId, secretAccessKey, date, scope, credential, mac: macBy(key) };
+}
+
+/**
+ * HMAC with SHA-256 (RFC 2104) by a key of 32 bytes, with what depends on the key alone hashed once:
+ * 4 µs, where `createHmac` takes 7.
+ */
+function macBy(key: Uint8Array): (text: string) => string {
+  const padded = new Uint8Array(64);
+  padded.set(key);
+  const begun = (pad: number) => createHash("sha256").update(padded.map((byte) => byte ^ pad));
+  const [inner, outer] = [begun(0x36), begun(0x5c)];
+  return (text) => outer.copy().update(inner.copy().update(text).digest()).digest("hex");
 }
 
 /** As the SDK does it. */
@@ -113,6 +149,13 @@ async function placeOf(client: S3Client, bucket: string): Promise<Place> {
   );
   return { origin, host, folder: pathname.slice(0, -1), region: await client.config.region() };
 }
+
+/** RFC 3986: all but the unreserved characters, and the slashes between the parts. */
+function encodedKey(key: string): string {
+  return unreserved.test(key) ? key : key.split("/").map(encode).join("/");
+}
+
+const unreserved = /^[A-Za-z0-9._~/-]*$/;
 
 /** RFC 3986: all but the unreserved characters. */
 function encode(text: string): string {

@@ -1,4 +1,3 @@
-import type { Redis } from "ioredis";
 import { Passing } from "./nodes.ts";
 
 /**
@@ -6,6 +5,12 @@ import { Passing } from "./nodes.ts";
  * no node can be demoted, follow another, and be promoted again.
  */
 const knownFor = 1_000;
+
+/** A node, as one connection to it reaches it. */
+export interface Node {
+  info(section: "replication"): Promise<string>;
+  on(event: "close", listener: () => void): unknown;
+}
 
 /** What is known over a node's connection. */
 interface Connection {
@@ -19,13 +24,13 @@ interface Connection {
  * when a replica is promoted, and so name what a node's data descend from.
  */
 export class Histories {
-  readonly #connections = new WeakMap<Redis, Connection>();
+  readonly #connections = new WeakMap<Node, Connection>();
 
   /**
    * What was read from a node, and the history in which it was.
    * @throws {Passing} when the node is not a master, or its connection was lost meanwhile.
    */
-  async reading<T>(node: Redis, read: () => Promise<T>): Promise<{ value: T; history: string }> {
+  async reading<T>(node: Node, read: () => Promise<T>): Promise<{ value: T; history: string }> {
     const connection = this.#connectionTo(node);
     const { losses } = connection;
     const [history, value] = await Promise.all([ask(node, connection), read()]);
@@ -33,7 +38,7 @@ export class Histories {
     return { value, history };
   }
 
-  #connectionTo(node: Redis): Connection {
+  #connectionTo(node: Node): Connection {
     const known = this.#connections.get(node);
     if (known) return known;
     const connection: Connection = { losses: 0, known: undefined };
@@ -46,7 +51,7 @@ export class Histories {
   }
 }
 
-function ask(node: Redis, connection: Connection): Promise<string> {
+function ask(node: Node, connection: Connection): Promise<string> {
   const { known } = connection;
   if (known && Date.now() - known.asked < knownFor) return known.history;
   const asking = { asked: Date.now(), history: historyOf(node) };
@@ -57,7 +62,7 @@ function ask(node: Redis, connection: Connection): Promise<string> {
   return asking.history;
 }
 
-async function historyOf(node: Redis): Promise<string> {
+async function historyOf(node: Node): Promise<string> {
   const info = await node.info("replication");
   const history = /^role:master\r?$/m.test(info) && /^master_replid:(\w{40})/m.exec(info)?.[1];
   if (!history) throw new Passing("the node is not a master");

@@ -106,6 +106,11 @@ export class RedisNodes {
     });
   }
 
+  /** The node that serves the key, as far as is known. */
+  serving(key: string): Redis | undefined {
+    return this.#nodes().get(this.#nameOf(key));
+  }
+
   /** The masters by their name in the map of slots. */
   #nodes(): Map<string, Redis> {
     if (this.#client instanceof Redis) return new Map([["", this.#client]]);

@@ -5,12 +5,21 @@ export interface Card {
   readonly authorId: string;
   /** Whether any of its media can be shown, now or once it is processed. */
   readonly hasMedia: boolean;
-  /** JSON text up to and with `"viewer":`. */
-  readonly json: string;
-  /** Another one when `json` is another. */
+  /** Behind a comma, JSON text for viewers who do not like it: as most of a page is made of. */
+  readonly item: string;
+  /** Another one when `item` is another. */
   readonly tag: number;
   /** The cursor of a page that ends with it, as JSON text. */
   readonly cursorJson: string;
+}
+
+/** How a viewer stands to a post, as JSON text: the last of its card. */
+export const unliked = '{"liked":false}';
+const liked = '{"liked":true}';
+
+/** Behind a comma, JSON text for a viewer. */
+export function itemFor(card: Card, likes: boolean): string {
+  return likes ? `${card.item.slice(0, -unliked.length - 1)}${liked}}` : card.item;
 }
 
 /** An account as JSON text. Without a display name it goes by its handle. */

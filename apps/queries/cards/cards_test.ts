@@ -274,7 +274,7 @@ async function gated(cardCache: CardCache) {
     hydration,
     caption: async () => {
       const { cards: [card] } = await hydration.hydrate(undefined, [it.post]);
-      return /"caption":"(\w+)"/.exec(card?.json ?? "")?.[1];
+      return /"caption":"(\w+)"/.exec(card?.item ?? "")?.[1];
     },
     shut: () => {
       gate = Promise.withResolvers();

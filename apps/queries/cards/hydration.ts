@@ -9,21 +9,27 @@ import type { Card } from "./card.ts";
 import { cardReads } from "./metrics.ts";
 import { type Loading, NearCache } from "./near-cache.ts";
 import { accounts, cardOf, media, type Parts, posts } from "./parts.ts";
-import { type Relation, relationOf } from "./rules.ts";
+import { type Relation, relationOf, strangers } from "./rules.ts";
 import { SharedParts } from "./shared-parts.ts";
 
-/** The second step: what is to be known of some posts, for everyone and for this viewer. */
+/** The second step: what is to be known of some posts, each in the order of their ids. */
 export interface Hydrated {
-  /** In the order of the ids. Undefined for deleted posts and those of closed or unknown authors. */
+  /** Undefined for deleted posts and those of closed or unknown authors. */
   readonly cards: readonly (Card | undefined)[];
-  /** Of those of the posts that have a card. */
+  /** Whether the viewer likes it, where there is a card. */
+  readonly liked: readonly boolean[];
+  /** To its author, where there is a card. */
+  readonly relations: readonly Relation[];
+}
+
+/** What is kept of how a viewer stands to posts and to authors. */
+interface Stance {
   readonly likes: ReadonlyMap<string, boolean>;
-  /** To the authors of those. */
   readonly relations: ReadonlyMap<string, Relation>;
 }
 
 /** A viewer who is not signed in likes nothing and knows nobody. */
-const nothing: Pick<Hydrated, "likes" | "relations"> = { likes: new Map(), relations: new Map() };
+const nothing: Stance = { likes: new Map(), relations: new Map() };
 
 type Cards = Hydrated["cards"];
 type Loaded = Promise<ReadonlyMap<string, Card>>;
@@ -67,17 +73,23 @@ export class Hydration {
     const viewer = viewerId === undefined ? nothing : near.viewer(viewerId, now);
     if (!viewer) return this.#complete(viewerId, postIds, origins);
     const cards: (Card | undefined)[] = [];
+    const liked: boolean[] = [];
+    const relations: Relation[] = [];
     for (const postId of postIds) {
       const kept = near.card(postId, now);
       if (!kept) return this.#complete(viewerId, postIds, origins);
       const { card } = kept;
+      const likes = viewer.likes.get(postId);
+      const relation = card && viewer.relations.get(card.authorId);
       const known = viewerId === undefined || card === undefined ||
-        viewer.likes.has(postId) && viewer.relations.has(card.authorId);
+        likes !== undefined && relation !== undefined;
       if (!known) return this.#complete(viewerId, postIds, origins);
       cards.push(card);
+      liked.push(likes ?? false);
+      relations.push(relation ?? strangers);
     }
     cardReads.counts.hit += cards.length;
-    return { cards, likes: viewer.likes, relations: viewer.relations };
+    return { cards, liked, relations };
   }
 
   /** Resolves once what was evicted before this call is shown to nobody any more. */
@@ -96,16 +108,16 @@ export class Hydration {
     origins: readonly PostOrigin[] | undefined,
   ): Promise<Hydrated> {
     const reading = this.#cards(postIds, origins);
-    if (viewerId === undefined) return { cards: await reading, ...nothing };
+    if (viewerId === undefined) return hydrated(postIds, await reading, nothing);
     const authors = origins?.map((origin) => origin.author_id);
-    const [cards, likes, relations] = await Promise.all([
+    const [cards, likes, known] = await Promise.all([
       reading,
       this.#likes(viewerId, postIds),
       authors && this.#relations(viewerId, authors),
     ]);
-    if (relations) return { cards, likes, relations };
     const authorIds = cards.flatMap((card) => card ? [card.authorId] : []);
-    return { cards, likes, relations: await this.#relations(viewerId, authorIds) };
+    const relations = known ?? await this.#relations(viewerId, authorIds);
+    return hydrated(postIds, cards, { likes, relations });
   }
 
   async #cards(
@@ -215,6 +227,18 @@ export class Hydration {
       },
     );
   }
+}
+
+function hydrated(
+  postIds: readonly string[],
+  cards: Cards,
+  { likes, relations }: Stance,
+): Hydrated {
+  return {
+    cards,
+    liked: postIds.map((postId) => likes.get(postId) ?? false),
+    relations: cards.map((card) => card && relations.get(card.authorId) || strangers),
+  };
 }
 
 function unique(ids: readonly string[]): string[] {

@@ -36,7 +36,8 @@ export interface Loading {
 }
 
 /**
- * What this process keeps of cards and viewers, bounded, in the order of its last use. It is right as
+ * What this process keeps of cards and viewers, bounded: what was loaded first goes first, which is
+ * also what is too old soonest, and reading leaves no trace, which would cost as much again. It is right as
  * long as it hears of evictions, which come after the database has the change: what was loaded before
  * is dropped then, and what is being loaded is not kept. While it does not hear, it keeps nothing.
  */
@@ -65,7 +66,7 @@ export class NearCache {
     this.#cards = new LRUCache({
       maxSize: options.cardBytes ?? maximumCardBytes,
       sizeCalculation: ({ card, dependsOn }) =>
-        entryBytes + 100 * dependsOn.length + 2 * (card?.json.length ?? 0),
+        entryBytes + 100 * dependsOn.length + 2 * (card?.item.length ?? 0),
       dispose: ({ dependsOn }, postId) => this.#forgetDependence(postId, dependsOn),
       noDisposeOnSet: false,
     });
@@ -90,12 +91,12 @@ export class NearCache {
   }
 
   card(postId: string, now: number): KeptCard | undefined {
-    const kept = this.#cards.get(postId);
+    const kept = this.#cards.peek(postId);
     return kept && now < kept.until ? kept : undefined;
   }
 
   viewer(viewerId: string, now: number): Viewer | undefined {
-    const kept = this.#viewers.get(viewerId);
+    const kept = this.#viewers.peek(viewerId);
     return kept && now < kept.until ? kept : undefined;
   }
 

@@ -34,7 +34,7 @@ function open(options: ConstructorParameters<typeof NearCache>[1] = {}) {
 }
 
 function card(authorId: string, length = 1_000): Card {
-  return { authorId, hasMedia: true, json: "x".repeat(length), tag: 1, cursorJson: '"c"' };
+  return { authorId, hasMedia: true, item: "x".repeat(length), tag: 1, cursorJson: '"c"' };
 }
 
 Deno.test("NearCache: cards and viewers take no more bytes than they may", () => {

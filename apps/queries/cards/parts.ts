@@ -5,7 +5,7 @@ import { accountsById } from "../../../projections/read-model/reads/accounts.ts"
 import { manifestsById } from "../../../projections/read-model/reads/media.ts";
 import { type PostRow, postsById } from "../../../projections/read-model/reads/posts-by-id.ts";
 import { encodeCursor } from "../page-query.ts";
-import { accountJson, type Card } from "./card.ts";
+import { accountJson, type Card, unliked } from "./card.ts";
 
 /**
  * What cards are put together from: posts, their authors, their media. Each changes by itself, and is
@@ -88,11 +88,11 @@ export function cardOf(
     const altText = JSON.stringify(post.altTexts[nth] ?? null);
     shown.push(`${manifest.slice(0, -1)},"altText":${altText}}`);
   }
-  const { json, tag } = tagged(
-    `{"id":"${postId}","author":${author}${post.json}${shown.join(",")}],"viewer":`,
+  const { json: item, tag } = tagged(
+    `,{"id":"${postId}","author":${author}${post.json}${shown.join(",")}],"viewer":${unliked}}`,
   );
   const cursorJson = JSON.stringify(encodeCursor(postId));
-  return { authorId: post.authorId, hasMedia, json, tag, cursorJson };
+  return { authorId: post.authorId, hasMedia, item, tag, cursorJson };
 }
 
 /** A medium whose upload the manifests have not heard of yet. */

@@ -1,10 +1,17 @@
 import type { TaggedJson } from "../../../infra/http/etag.ts";
 import { encodeCursor } from "../page-query.ts";
-import type { Card } from "./card.ts";
+import { type Card, itemFor } from "./card.ts";
 
-/** The last step: JSON text, joined from what is JSON text already. */
+const presented = new WeakMap<Card, (TaggedJson | undefined)[]>();
+
+/** The last step: JSON text, joined from what is JSON text already. The same for the same card. */
 export function presentCard(card: Card, liked: boolean): TaggedJson {
-  return { json: card.json + viewerJson(liked), tag: fold(card.tag, Number(liked)) };
+  const both = presented.getOrInsertComputed(card, () => []);
+  return both[Number(liked)] ??= {
+    json: itemFor(card, liked).slice(1),
+    tag: fold(card.tag, Number(liked)),
+    lasting: true,
+  };
 }
 
 /**
@@ -22,9 +29,9 @@ export class CardPage {
   }
 
   add(card: Card, liked: boolean): void {
-    if (this.#count > 0) this.#json += ",";
-    this.#json += card.json;
-    this.#json += viewerJson(liked);
+    const item = itemFor(card, liked);
+    // Of one that is flat: to cut a rope would make it flat.
+    this.#json += this.#count === 0 ? item.slice(1) : item;
     this.#tag = fold(fold(this.#tag, card.tag), Number(liked));
     this.#count += 1;
     this.#last = card;
@@ -37,10 +44,6 @@ export class CardPage {
       tag: fold(this.#tag, Number(goesOn)),
     };
   }
-}
-
-function viewerJson(liked: boolean): string {
-  return liked ? '{"liked":true}}' : '{"liked":false}}';
 }
 
 /** A step of a hash, as FNV-1a takes it, of 32 bits at a time. */

@@ -6,17 +6,21 @@ import type { FeedFiller } from "../feed-filler.ts";
 import type { QueryServices } from "../services.ts";
 import { mergeLists, type Part } from "./merge-lists.ts";
 import { feedReads } from "./metrics.ts";
+import { when } from "./when.ts";
 
-/**
- * The first step of a page of cards: which posts, by their ids, below `before`, newest first. Fewer
- * than `limit` only when `ended`: nothing follows them.
- */
-export type Skeleton = (before: string, limit: number) => Promise<{
+/** Some posts, by their ids, newest first. */
+export interface Round {
   readonly ids: readonly string[];
   readonly ended: boolean;
   /** Where all of them come from the database, what it knew of them besides. */
   readonly origins?: readonly PostOrigin[];
-}>;
+}
+
+/**
+ * The first step of a page of cards: which posts are below `before`. Fewer than `limit` only when
+ * `ended`: nothing follows them. At once, when they are in memory.
+ */
+export type Skeleton = (before: string, limit: number) => Round | Promise<Round>;
 
 type FeedServices = Pick<QueryServices, "sql" | "cache" | "authorCache" | "logger">;
 
@@ -43,12 +47,9 @@ export function feedSkeleton(
     logger.warn("the feed cache cannot be reached", { error });
     return fallback;
   };
-  const readFrom = async (cache: FeedCache, id: string, before: string, limit: number) => {
-    try {
-      return await cache.read(id, { before, limit });
-    } catch (error) {
-      return orElse<FeedPage>({ state: "filling" })(error);
-    }
+  const readFrom = (cache: FeedCache, id: string, before: string, limit: number) => {
+    const page = cache.read(id, { before, limit });
+    return page instanceof Promise ? page.catch(orElse<FeedPage>({ state: "filling" })) : page;
   };
   const claimIn = async (cache: FeedCache, id: string, { state }: FeedPage) =>
     state === "missing"
@@ -62,24 +63,27 @@ export function feedSkeleton(
     if (claim) filler.fillAuthor(claim);
     return { ids: posts.get(authorId) ?? [], endsAtFloor: false };
   };
-  return async (before, limit) => {
-    const page = await readFrom(cache, readerId, before, limit);
-    if (page.state !== "complete") {
-      feedReads.counts.miss++;
-      const claim = await claimIn(cache, readerId, page);
-      const served = await fromDatabase(before, limit);
-      if (claim) filler.fillFeed(claim);
-      return served;
-    }
-    const pulled = page.pulls.length === 0
-      ? []
-      : await Promise.all(page.pulls.map((authorId) => pulledPart(authorId, before, limit)));
-    const { ids, endsAtFloor } = mergeLists([page, ...pulled], limit);
+  const missed = async (page: FeedPage, before: string, limit: number) => {
+    feedReads.counts.miss++;
+    const claim = await claimIn(cache, readerId, page);
+    const served = await fromDatabase(before, limit);
+    if (claim) filler.fillFeed(claim);
+    return served;
+  };
+  const joined = (parts: readonly Part[], before: string, limit: number) => {
+    const { ids, endsAtFloor } = mergeLists(parts, limit);
     feedReads.counts[endsAtFloor ? "below" : "hit"]++;
     if (!endsAtFloor) return { ids, ended: ids.length < limit };
-    const older = await fromDatabase(ids.at(-1) ?? before, limit - ids.length);
-    return { ids: [...ids, ...older.ids], ended: older.ended };
+    return fromDatabase(ids.at(-1) ?? before, limit - ids.length)
+      .then((older) => ({ ids: [...ids, ...older.ids], ended: older.ended }));
   };
+  return (before, limit) =>
+    when<FeedPage, Round>(readFrom(cache, readerId, before, limit), (page) => {
+      if (page.state !== "complete") return missed(page, before, limit);
+      if (page.pulls.length === 0) return joined([page], before, limit);
+      const pulling = page.pulls.map((authorId) => pulledPart(authorId, before, limit));
+      return Promise.all(pulling).then((pulled) => joined([page, ...pulled], before, limit));
+    });
 }
 
 /** The posts of one account. */

@@ -73,7 +73,7 @@ Deno.test("cards: after a switch nobody is shown what was kept of the version be
     const hydration = new Hydration({ sql: live, live, cardCache, logger: silentLogger });
     const caption = async () => {
       const { cards: [card] } = await hydration.hydrate(undefined, [post]);
-      return /"caption":"(\w+)"/.exec(card?.json ?? "")?.[1];
+      return /"caption":"(\w+)"/.exec(card?.item ?? "")?.[1];
     };
     return { caption, hydration };
   };
@@ -99,7 +99,7 @@ Deno.test("cards: after a switch nobody is shown what was kept of the version be
   );
   await late.caughtUp();
   const { cards: [card] } = await late.hydrate(undefined, [post]);
-  assert.match(card?.json ?? "", /Midnight/);
+  assert.match(card?.item ?? "", /Midnight/);
 
   await announce({ cardCache });
   await first.hydration.caughtUp();
