@@ -57,7 +57,8 @@ function ask(node: Redis, connection: Connection): Promise<string> {
   return asking.history;
 }
 
-async function historyOf(node: Redis): Promise<string> {
+/** @throws {Passing} when the node is not a master. */
+export async function historyOf(node: Redis): Promise<string> {
   const info = await node.info("replication");
   const history = /^role:master\r?$/m.test(info) && /^master_replid:(\w{40})/m.exec(info)?.[1];
   if (!history) throw new Passing("the node is not a master");
