@@ -33,7 +33,11 @@ export class Elections {
    */
   agreed(patience: number): Promise<string> {
     return this.#nodes.onMasters(patience, async (masters) => {
-      const [epoch = "", ...others] = await Promise.all(this.#epochsOf(masters));
+      // A replica is in it, too, and takes messages for its master, which may be lost on the way.
+      const [[epoch = "", ...others]] = await Promise.all([
+        Promise.all(masters.map((node) => this.#epochOf(node))),
+        Promise.all(masters.map(historyOf)),
+      ]);
       if (others.some((other) => other !== epoch)) throw new Passing("an election is under way");
       return epoch;
     });
@@ -44,7 +48,10 @@ export class Elections {
    * @throws {RedisUnavailable} when too few answer for `patience` milliseconds.
    */
   holds(epoch: string, patience: number): Promise<boolean> {
-    return this.#nodes.onMasters(patience, (masters) => mostSay(epoch, this.#epochsOf(masters)));
+    return this.#nodes.onMasters(
+      patience,
+      (masters) => mostSay(epoch, masters.map((node) => this.#epochOf(node))),
+    );
   }
 
   /**
@@ -62,14 +69,12 @@ export class Elections {
     }
   }
 
-  #epochsOf(masters: readonly Redis[]): Promise<string>[] {
-    return masters.map(async (node) => {
-      const [history, info] = await Promise.all([
-        historyOf(node),
-        this.#nodes.inCluster ? node.call("CLUSTER", "INFO") : "",
-      ]);
-      return /^cluster_current_epoch:(\d+)/m.exec(String(info))?.[1] ?? history;
-    });
+  async #epochOf(node: Redis): Promise<string> {
+    if (!this.#nodes.inCluster) return await historyOf(node);
+    const info = String(await node.call("CLUSTER", "INFO"));
+    const epoch = /^cluster_current_epoch:(\d+)/m.exec(info)?.[1];
+    if (epoch === undefined) throw new Passing("the node tells no epoch");
+    return epoch;
   }
 }
 
