@@ -1,10 +1,11 @@
 import type { Redis } from "ioredis";
+import type { Elections } from "../redis/elections.ts";
 import type { RedisNodes } from "../redis/nodes.ts";
 import { hearingSeconds, type Listener, type Listening } from "./port.ts";
 
-/** Milliseconds between two words that a process says to itself. */
+/** Milliseconds between two questions whether all has been heard. */
 const beat = 500;
-/** Milliseconds within which it must hear one, when someone waits for it. */
+/** Milliseconds within which they must be answered, when someone waits for it. */
 const patience = 500;
 /** Milliseconds before it tries again to hear anything. */
 const pause = 100;
@@ -12,34 +13,36 @@ const pause = 100;
 /** A connection that hears, from its subscription to its end. */
 interface Ear {
   readonly connection: Redis;
-  /** What was said first, and not heard yet, and by whom it is waited for. */
-  readonly said: Map<string, { readonly at: number; readonly heard: () => void }>;
-  /** All that was said up to then, by `performance.now()`, has been heard. */
+  /** In which all masters were before it was opened: see `Elections`. */
+  readonly epoch: string;
+  /** All that was told up to then, by `performance.now()`, has been heard. */
   heardUpTo: number;
 }
 
 /**
- * Hears evictions on a connection to the node that serves the channel. Messages of one connection
- * come in the order in which the node took them, so whoever hears a word of their own, said to the
- * same node on a channel of theirs, has heard whatever was told before.
+ * Hears evictions on a connection to the master that serves the channel. What one connection is sent
+ * comes in the order in which the node took it, so whoever asks the node something on that connection,
+ * and has the answer, has heard whatever was told there before.
  *
- * It says one every half second. When it has not heard one for `hearingSeconds`, or the connection
- * ends, what it missed is not known: all is lost, and it begins again.
+ * It asks every half second whether the node is a master, and all masters whether there has been an
+ * election (see `Elections`): since then evictions may be told elsewhere, and what was read may have
+ * come from a master that had a successor. After one, or without an answer, or when the connection
+ * ends, what it missed is not known: all is lost, and it begins again once all masters agree.
  */
 export class RedisListening implements Listening {
   readonly #nodes: RedisNodes;
-  readonly #evictions: string;
-  readonly #own: string;
+  readonly #elections: Elections;
+  readonly #channel: string;
   readonly #listener: Listener;
   readonly #running: Promise<void>;
   #ear: Ear | undefined;
   #stopped = false;
   #wake: () => void = () => {};
 
-  constructor(nodes: RedisNodes, channel: string, listener: Listener) {
+  constructor(nodes: RedisNodes, elections: Elections, channel: string, listener: Listener) {
     this.#nodes = nodes;
-    this.#evictions = channel;
-    this.#own = `${channel}:${crypto.randomUUID()}`;
+    this.#elections = elections;
+    this.#channel = channel;
     this.#listener = listener;
     this.#running = this.#run();
   }
@@ -50,14 +53,7 @@ export class RedisListening implements Listening {
   }
 
   async caughtUp(): Promise<void> {
-    const ear = this.#ear;
-    if (!ear) return;
-    const timer = setTimeout(() => this.#lose(ear), patience);
-    try {
-      await this.#say(ear);
-    } finally {
-      clearTimeout(timer);
-    }
+    if (this.#ear) await this.#catchUp(this.#ear, patience);
   }
 
   async stop(): Promise<void> {
@@ -77,23 +73,27 @@ export class RedisListening implements Listening {
 
   /** Subscribed, and not heard anything yet. */
   async #open(): Promise<Ear | undefined> {
-    const node = await this.#nodes.on(this.#evictions, patience, (node) => Promise.resolve(node));
+    const epoch = await this.#elections.agreed(patience);
+    // Asked for the channel as for a key, a node that does not serve it says who does.
+    const node = await this.#nodes.on(
+      this.#channel,
+      patience,
+      async (node) => (await node.exists(this.#channel), node),
+    );
     if (!node || this.#stopped) return undefined;
     const connection = node.duplicate({
       lazyConnect: true,
       retryStrategy: null,
       autoResubscribe: false,
     });
-    const ear: Ear = { connection, said: new Map(), heardUpTo: -Infinity };
     connection.on("error", () => {}); // Its end says the same.
-    connection.on("smessage", (channel: string, message: string) => {
-      if (channel === this.#evictions) this.#listener.evicted(message.split(" "));
-      else this.#heard(ear, message);
+    connection.on("smessage", (_channel: string, message: string) => {
+      this.#listener.evicted(message.split(" "));
     });
     try {
       await connection.connect();
-      await connection.ssubscribe(this.#evictions, this.#own);
-      return ear;
+      await connection.ssubscribe(this.#channel);
+      return { connection, epoch, heardUpTo: -Infinity };
     } catch (error) {
       connection.disconnect();
       throw error;
@@ -103,33 +103,27 @@ export class RedisListening implements Listening {
   /** Until it does not hear any more. */
   async #hear(ear: Ear): Promise<void> {
     ear.connection.once("close", () => this.#lose(ear));
+    // The node does not serve the channel any more: its slot was moved, or it is a replica now.
+    ear.connection.once("moved", () => this.#lose(ear));
     this.#ear = ear;
-    const opened = performance.now();
     while (this.#ear === ear && !this.#stopped && ear.connection.status === "ready") {
-      void this.#say(ear);
+      await this.#catchUp(ear, hearingSeconds * 1000);
       await this.#rest(beat);
-      const since = Math.max(ear.heardUpTo, opened);
-      if (performance.now() - since > hearingSeconds * 1000) break;
     }
     this.#lose(ear);
   }
 
-  /** Says a word to itself; resolves when it has heard it, or will not. */
-  #say(ear: Ear): Promise<void> {
-    const word = crypto.randomUUID();
-    return new Promise((heard) => {
-      ear.said.set(word, { at: performance.now(), heard });
-      this.#nodes.on(this.#own, patience, (node) => node.spublish(this.#own, word))
-        .catch(() => this.#lose(ear));
-    });
-  }
-
-  #heard(ear: Ear, word: string): void {
-    const said = ear.said.get(word);
-    if (!said) return;
-    ear.said.delete(word);
-    ear.heardUpTo = Math.max(ear.heardUpTo, said.at);
-    said.heard();
+  /** Has heard all that was told before this call within so many milliseconds, or loses the ear. */
+  async #catchUp(ear: Ear, within: number): Promise<void> {
+    const asked = performance.now();
+    const timer = setTimeout(() => this.#lose(ear), within);
+    const answers = await Promise.all([
+      ear.connection.role().then(([role]) => role === "master").catch(() => false),
+      this.#elections.holds(ear.epoch, patience).catch(() => false),
+    ]);
+    clearTimeout(timer);
+    if (answers.every((yes) => yes)) ear.heardUpTo = Math.max(ear.heardUpTo, asked);
+    else this.#lose(ear);
   }
 
   #lose(ear: Ear): void {
@@ -139,8 +133,6 @@ export class RedisListening implements Listening {
       this.#wake();
     }
     ear.connection.disconnect();
-    for (const { heard } of ear.said.values()) heard();
-    ear.said.clear();
   }
 
   async #rest(milliseconds: number): Promise<void> {

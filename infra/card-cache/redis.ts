@@ -1,4 +1,5 @@
 import { closeRedis, type RedisClient } from "../redis/client.ts";
+import { Elections } from "../redis/elections.ts";
 import { Histories } from "../redis/histories.ts";
 import { RedisNodes } from "../redis/nodes.ts";
 import { type CardCache, type Claim, claimSeconds, type Taken } from "./port.ts";
@@ -22,11 +23,14 @@ const headLength = 41;
  *
  * Client-side tracking would tell processes what they have read of Redis and nothing else; but what
  * they keep of viewers is in no key, and a connection that is quietly gone tells nothing at all. Here
- * each process hears itself, over the same way that evictions take, as long as it hears anything.
+ * each process asks, over the same way that evictions take, as long as it hears anything.
  *
  * **Fail-over.** Redis acknowledges before its replicas have heard, so a promoted replica may have
  * texts that were evicted. As with feeds, what is kept is valid only in the replication history
- * (`master_replid`) in which it was claimed, and missing in any other.
+ * (`master_replid`) in which it was claimed, and missing in any other. A master that does not know yet
+ * that it was replaced takes evictions that its successor knows nothing of: they are done again when
+ * there was an election before they were done. It gives texts, too, that were evicted from its
+ * successor; whoever listens is not `live` half a second later, and has lost what it made of them.
  *
  * Every operation tries for a bounded time.
  * @throws {RedisUnavailable} from each of them.
@@ -36,6 +40,7 @@ export function createRedisCardCache(
 ): CardCache {
   const nodes = new RedisNodes(client);
   const histories = new Histories();
+  const elections = new Elections(nodes);
   const keyOf = (key: string) => prefix + key;
   /** Braces, so that channels that begin with it are served by one node. */
   const channel = `{${prefix}evicted}`;
@@ -74,21 +79,23 @@ export function createRedisCardCache(
     },
 
     async evict(keys) {
-      const unlink = { name: "unlink", arguments: [] } as const;
-      await nodes.each(keys.map(keyOf), unlink, patience.write, () => {});
-      for (let at = 0; at < keys.length; at += messageLength) {
-        const message = keys.slice(at, at + messageLength).join(" ");
-        const told = await nodes.on(
-          channel,
-          patience.write,
-          (node) => node.spublish(channel, message),
-        );
-        if (told === undefined) throw new Error("the channel's slot is being moved");
-      }
+      await elections.during(patience.write, async () => {
+        const unlink = { name: "unlink", arguments: [] } as const;
+        await nodes.each(keys.map(keyOf), unlink, patience.write, () => {});
+        for (let at = 0; at < keys.length; at += messageLength) {
+          const message = keys.slice(at, at + messageLength).join(" ");
+          const told = await nodes.on(
+            channel,
+            patience.write,
+            (node) => node.spublish(channel, message),
+          );
+          if (told === undefined) throw new Error("the channel's slot is being moved");
+        }
+      });
     },
 
     listen(listener) {
-      const listening = new RedisListening(nodes, channel, listener);
+      const listening = new RedisListening(nodes, elections, channel, listener);
       listenings.add(listening);
       return listening;
     },

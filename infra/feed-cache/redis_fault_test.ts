@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import calculateSlot from "cluster-key-slot";
-import { Cluster, Redis } from "ioredis";
+import { Cluster } from "ioredis";
 import type { Server } from "../../scripts/stack/process.ts";
-import { startRedis, startRedisCluster } from "../../scripts/stack/redis.ts";
+import { openRedis } from "../redis/client.ts";
+import { ask, type RedisKind, startRedisToFail } from "../redis/testing.ts";
 import { silentLogger } from "../telemetry/logger.ts";
 import { createRedisFeedCache } from "./redis.ts";
-import { openRedis } from "../redis/client.ts";
 import { Load, until } from "./redis_test_load.ts";
 
 /**
@@ -127,13 +127,13 @@ interface System {
 }
 
 function test(
-  kind: "Redis" | "Redis Cluster",
+  kind: RedisKind,
   claim: string,
   body: (system: System) => Promise<void>,
 ): void {
   Deno.test(`${kind}: ${claim}`, async () => {
     const folder = await Deno.makeTempDir({ prefix: "shutterlog-redis-" });
-    const running = await start(kind, folder);
+    const running = await startRedisToFail(kind, folder);
     const client = openRedis(running.address, silentLogger);
     const cache = createRedisFeedCache({ client });
     try {
@@ -154,25 +154,6 @@ function test(
       await Deno.remove(folder, { recursive: true });
     }
   });
-}
-
-async function start(kind: "Redis" | "Redis Cluster", folder: string) {
-  if (kind === "Redis") {
-    const { servers, url, stop } = await startRedis({ folder });
-    return { servers, stop, address: { url } };
-  }
-  const settings = { "cluster-node-timeout": "2000" };
-  const { servers, nodes, stop } = await startRedisCluster({ folder, settings });
-  return { servers, stop, address: { nodes: nodes.split(",") } };
-}
-
-async function ask(server: Server, ...[name = "", ...args]: string[]): Promise<string> {
-  const client = new Redis(`redis://${server.address}`, { retryStrategy: () => null });
-  try {
-    return String(await client.call(name, args));
-  } finally {
-    client.disconnect();
-  }
 }
 
 /** It does what its master is told to. */

@@ -62,7 +62,8 @@ function ask(node: Node, connection: Connection): Promise<string> {
   return asking.history;
 }
 
-async function historyOf(node: Node): Promise<string> {
+/** @throws {Passing} when the node is not a master. */
+export async function historyOf(node: Node): Promise<string> {
   const info = await node.info("replication");
   const history = /^role:master\r?$/m.test(info) && /^master_replid:(\w{40})/m.exec(info)?.[1];
   if (!history) throw new Passing("the node is not a master");

@@ -17,9 +17,6 @@ export class Passing extends Error {
   override readonly name = "Passing";
 }
 
-/** Nothing to try again: the key's slot is being moved to another node. See `RedisNodes`. */
-const moving = Symbol("moving");
-
 /** An argument of a script. */
 export type Word = string | number | Uint8Array;
 
@@ -44,6 +41,10 @@ export class RedisNodes {
     this.#client = client;
   }
 
+  get inCluster(): boolean {
+    return !(this.#client instanceof Redis);
+  }
+
   /**
    * Runs `attempt` on the node that serves the key; undefined when the key's slot is being moved.
    * @throws {RedisUnavailable} after `patience` milliseconds.
@@ -53,12 +54,17 @@ export class RedisNodes {
     patience: number,
     attempt: (node: Redis) => Promise<T>,
   ): Promise<T | undefined> {
-    const answer = await this.#untilDone(patience, (deadline) => {
+    return await this.#untilDone(patience, async (deadline) => {
       const node = this.#nodes().get(this.#nameOf(key));
       if (!node) throw noNode(key);
-      return within(deadline, attempt(node));
+      try {
+        return await within(deadline, attempt(node));
+      } catch (error) {
+        // Nothing to try again.
+        if (isMoving(error)) return undefined;
+        throw error;
+      }
     });
-    return answer === moving ? undefined : answer;
   }
 
   /** Runs a script on one key; undefined when the key's slot is being moved. */
@@ -97,13 +103,24 @@ export class RedisNodes {
     });
   }
 
-  /** @throws {RedisUnavailable} unless every master answers. */
-  async check(patience: number): Promise<void> {
-    await this.#untilDone(patience, async (deadline) => {
+  /**
+   * Runs `attempt` on all masters that serve any keys, one or more.
+   * @throws {RedisUnavailable} after `patience` milliseconds.
+   */
+  async onMasters<T>(
+    patience: number,
+    attempt: (masters: readonly Redis[]) => Promise<T>,
+  ): Promise<T> {
+    return await this.#untilDone(patience, (deadline) => {
       const nodes = [...this.#nodes().values()];
       if (nodes.length === 0) throw noNode("any key");
-      await within(deadline, Promise.all(nodes.map((node) => node.ping())));
+      return within(deadline, attempt(nodes));
     });
+  }
+
+  /** @throws {RedisUnavailable} unless every master answers. */
+  async check(patience: number): Promise<void> {
+    await this.onMasters(patience, (nodes) => Promise.all(nodes.map((node) => node.ping())));
   }
 
   /** The node that serves the key, as far as is known. */
@@ -126,25 +143,24 @@ export class RedisNodes {
   async #untilDone<T>(
     patience: number,
     attempt: (deadline: number) => Promise<T>,
-  ): Promise<T | typeof moving> {
+  ): Promise<T> {
     const deadline = Date.now() + patience;
     for (let pause = firstPause;; pause = Math.min(2 * pause, longestPause)) {
       try {
         return await attempt(deadline);
       } catch (error) {
-        if (isMoving(error)) return moving;
+        if (passes(error)) this.#refresh();
         if (!passes(error) || Date.now() + pause >= deadline) {
           throw new RedisUnavailable(`Redis: ${messageOf(error)}`, { cause: error });
         }
       }
-      await this.#refresh(pause);
+      await new Promise((resolve) => setTimeout(resolve, pause));
     }
   }
 
-  /** Learns again who serves which slot, while some time passes. */
-  async #refresh(pause: number): Promise<void> {
+  /** Learns again who serves which slot, behind what is going on: for the next attempt, whosever it is. */
+  #refresh(): void {
     if (!(this.#client instanceof Redis)) this.#client.refreshSlotsCache();
-    await new Promise((resolve) => setTimeout(resolve, pause));
   }
 }
 

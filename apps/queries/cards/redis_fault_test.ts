@@ -1,15 +1,15 @@
 import assert from "node:assert/strict";
 import calculateSlot from "cluster-key-slot";
-import { Cluster, Redis } from "ioredis";
+import { Cluster } from "ioredis";
 import { hearingSeconds } from "../../../infra/card-cache/port.ts";
 import { createRedisCardCache } from "../../../infra/card-cache/redis.ts";
 import { createMemoryFeedCache } from "../../../infra/feed-cache/memory.ts";
 import { openRedis } from "../../../infra/redis/client.ts";
+import { ask, type RedisKind, startRedisToFail } from "../../../infra/redis/testing.ts";
 import type { Sql } from "../../../infra/sql/port.ts";
 import { silentLogger } from "../../../infra/telemetry/logger.ts";
 import { createCards } from "../../../projections/cards/cards.ts";
 import type { Server } from "../../../scripts/stack/process.ts";
-import { startRedis, startRedisCluster } from "../../../scripts/stack/redis.ts";
 import { newId, openDatabase, postCreated, queryEdge, type Said, World } from "../testing/world.ts";
 
 /**
@@ -53,6 +53,14 @@ if (!Deno.env.has("SHUTTERLOG_TEST_REDIS_CLUSTER")) {
     });
   }
 
+  test("Redis Cluster", "a node that keeps texts is frozen for four seconds", async (it) => {
+    const server = await it.keeper();
+    server.freeze();
+    await new Promise((resolve) => setTimeout(resolve, 4_000));
+    server.thaw();
+    await it.progress();
+  });
+
   test("Redis", "the server is killed, and starts from an old snapshot", async (it) => {
     const server = it.teller();
     await ask(server, "SAVE");
@@ -77,18 +85,20 @@ interface System {
   readonly servers: readonly Server[];
   /** The node that serves the channel of evictions, as far as the writer knows. */
   teller(): Server;
+  /** A master that tells of nothing. */
+  keeper(): Promise<Server>;
   /** Resolves once something was edited, evicted, and shown from memory by both edges again. */
   progress(): Promise<void>;
 }
 
 function test(
-  kind: "Redis" | "Redis Cluster",
+  kind: RedisKind,
   claim: string,
   body: (system: System) => Promise<void>,
 ): void {
   Deno.test(`cards on ${kind}: no stale card is shown while ${claim}`, async () => {
     const folder = await Deno.makeTempDir({ prefix: "shutterlog-redis-" });
-    const running = await start(kind, folder);
+    const running = await startRedisToFail(kind, folder);
     const sql = await openDatabase();
     const open = () => openRedis(running.address, silentLogger);
     const client = open();
@@ -124,8 +134,16 @@ function test(
         assert.ok(server);
         return server;
       };
+      const keeper = async () => {
+        const roles = await Promise.all(servers.map((server) => ask(server, "ROLE")));
+        const server = servers.find((one, nth) =>
+          roles[nth]?.startsWith("master") && one !== teller()
+        );
+        assert.ok(server);
+        return server;
+      };
       await progress();
-      await body({ servers, teller, progress });
+      await body({ servers, teller, keeper, progress });
       await progress();
       editing.abort();
       await edits;
@@ -293,25 +311,6 @@ class Edge {
   async close(): Promise<void> {
     await this.#edge.stop();
     await this.#cache.close();
-  }
-}
-
-async function start(kind: "Redis" | "Redis Cluster", folder: string) {
-  if (kind === "Redis") {
-    const { servers, url, stop } = await startRedis({ folder });
-    return { servers, stop, address: { url } };
-  }
-  const settings = { "cluster-node-timeout": "2000" };
-  const { servers, nodes, stop } = await startRedisCluster({ folder, settings });
-  return { servers, stop, address: { nodes: nodes.split(",") } };
-}
-
-async function ask(server: Server, ...[name = "", ...args]: string[]): Promise<void> {
-  const client = new Redis(`redis://${server.address}`, { retryStrategy: () => null });
-  try {
-    await client.call(name, args);
-  } finally {
-    client.disconnect();
   }
 }
 
