@@ -262,7 +262,7 @@ export class ShutterlogClient {
 
   /**
    * Any request, answered as it comes: no status is an error. Positions are kept all the same.
-   * @throws {ServerUnreachable} when there is no answer at all.
+   * @throws {ServerUnreachable} when there is no answer, or no whole one.
    */
   async request(method: string, path: string, options: RequestOptions = {}): Promise<Answer> {
     const url = new URL(this.#base + path);
@@ -311,12 +311,14 @@ export class ShutterlogClient {
     const { signal, onWait } = this.#options;
     let patience = this.#options.patience ?? 0;
     for (;;) {
-      const response = await fetch(url, { ...init, ...(signal && { signal }) }).catch((error) => {
-        if (signal?.aborted) throw error;
-        throw new ServerUnreachable(new URL(url).origin, { cause: error });
-      });
-      const { status, headers } = response;
-      const text = await response.text();
+      const { status, headers, text } = await wholeAnswer(url, {
+        ...init,
+        ...(signal && { signal }),
+      })
+        .catch((error) => {
+          if (signal?.aborted) throw error;
+          throw new ServerUnreachable(new URL(url).origin, { cause: error });
+        });
       const seconds = Number(headers.get("Retry-After") ?? NaN);
       const busy = status === 429 || status === 503;
       if (!busy || Number.isNaN(seconds) || seconds > patience) return { status, headers, text };
@@ -325,6 +327,13 @@ export class ShutterlogClient {
       await sleep(Math.max(seconds, 0.1) * 1000, signal);
     }
   }
+}
+
+/** Rejects, too, when the server ends between an answer's head and the last byte of its body. */
+async function wholeAnswer(url: string | URL, init: RequestInit): Promise<Answer> {
+  const response = await fetch(url, init);
+  const { status, headers } = response;
+  return { status, headers, text: await response.text() };
 }
 
 async function* pages<Item>(

@@ -73,6 +73,19 @@ Deno.test("ShutterlogClient: waits out Retry-After and sends the same request ag
   assert.deepEqual(new Set(bodies), new Set(['{"text":"fine"}']));
 });
 
+Deno.test("ShutterlogClient: an answer that breaks off is none", async () => {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const answering = (async () => {
+    using connection = await listener.accept();
+    await connection.read(new Uint8Array(4096));
+    const head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n";
+    await connection.write(new TextEncoder().encode(`${head}{"items":`));
+  })();
+  const client = new ShutterlogClient(`http://127.0.0.1:${listener.addr.port}`);
+  await assert.rejects(client.feed(), ServerUnreachable);
+  await answering;
+});
+
 Deno.test("ShutterlogClient: a wait beyond its patience is the caller's to see", async () => {
   await against([busy(30)], async (baseUrl) => {
     const client = new ShutterlogClient(baseUrl, { patience: 29 });

@@ -24,8 +24,10 @@ Deno.test("everything but the log, the identity store and the objects can be del
       await populate(people, ids);
 
       for (const person of people) ada.positions.keep(person.positions.header ?? null);
-      await ada.feed({ await: true });
-      assert.equal(ada.lastAnswer?.headers.get("Position-Reached"), "true");
+      await until("all that was done is in ada's feed", async () => {
+        await ada.feed({ await: true });
+        return ada.lastAnswer?.headers.get("Position-Reached") === "true";
+      });
       // What dan left behind is ended by events that follow his closing; they are in when his likes are.
       const [adaId = "", bobId = ""] = ids;
       await until("dan's traces are ended", async () => {

@@ -3,12 +3,17 @@ import { join } from "node:path";
 
 /** Whether nobody listens there, on any of this machine's addresses. */
 export function isFree(port: number): boolean {
-  return !["/proc/net/tcp", "/proc/net/tcp6"].some((table) =>
-    readTable(table).split("\n").slice(1).some((line) => {
-      const [, local = "", , state] = line.trim().split(/\s+/);
-      return state === listening && Number.parseInt(local.split(":")[1] ?? "", 16) === port;
-    })
+  return !portsInUse().has(port);
+}
+
+function portsInUse(): Set<number> {
+  const lines = ["/proc/net/tcp", "/proc/net/tcp6"].flatMap((table) =>
+    readTable(table).split("\n").slice(1)
   );
+  return new Set(lines.flatMap((line) => {
+    const [, local = "", , state] = line.trim().split(/\s+/);
+    return state === listening ? [Number.parseInt(local.split(":")[1] ?? "", 16)] : [];
+  }));
 }
 
 /** TCP_LISTEN, as proc(5) writes it. */
@@ -35,11 +40,13 @@ const reservation = 120_000;
  */
 export function freePorts(count: number): number[] {
   const [lowest, span] = [18_000, 14_000];
+  // Read once: with thousands of connections the table takes milliseconds.
+  const inUse = portsInUse();
   const found = new Set<number>();
   for (let tries = 0; found.size < count; tries++) {
     if (tries > 1000) throw new Error(`there are no ${count} free ports from ${lowest} on`);
     const port = lowest + Math.floor(Math.random() * span);
-    if (isFree(port) && reserve(port)) found.add(port);
+    if (!inUse.has(port) && reserve(port)) found.add(port);
   }
   return [...found];
 }
