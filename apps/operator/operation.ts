@@ -2,6 +2,7 @@ import type { z } from "zod";
 import type { Engines } from "../../infra/config/engines.ts";
 import type { TextSealer } from "../../infra/event-log/codec.ts";
 import type { Logger } from "../../infra/telemetry/logger.ts";
+import type { OpenLaneThread } from "../../projections/runner/lane.ts";
 import type { LiveSql } from "../../projections/runner/live-schemas.ts";
 
 /** What operations work with, on any engines. */
@@ -16,6 +17,8 @@ export interface OperatorEngines extends
   readonly cdnBaseUrl: string;
   readonly pullThreshold: number;
   readonly logger: Logger;
+  /** Where a thread may have engines of its own. */
+  readonly openLaneThread?: OpenLaneThread;
 }
 
 /** How far a long operation is. */
