@@ -253,7 +253,7 @@ async function fillNext(
 ): Promise<number> {
   const { sql, projection } = filling;
   const { name } = definition;
-  if (projection.kind === "transactional" && !resumed) await deferIndexes(sql, name, version);
+  if (projection.kind === "transactional" && !resumed) await deferIndexes(sql, projection);
   // Projectors leave it alone until it is to be followed.
   const records = await fill({ ...filling, filledAlone: !resumed }, told);
   await makeDeferredIndexes(
