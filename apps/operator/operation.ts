@@ -5,6 +5,9 @@ import type { Logger } from "../../infra/telemetry/logger.ts";
 import type { OpenLaneThread } from "../../projections/runner/lane.ts";
 import type { LiveSql } from "../../projections/runner/live-schemas.ts";
 
+/** Milliseconds: what a large table's index, or a comparison of two, may take. */
+export const statementTimeout = 3_600_000;
+
 /** What operations work with, on any engines. */
 export interface OperatorEngines extends
   Pick<

@@ -18,12 +18,9 @@ export interface Filling extends Partial<LaneOptions> {
   readonly projection: Projection;
   /** Partitions at a time in this thread, 4 when left out. */
   readonly lanes?: number;
-  /** Where there are many records, more lanes join from the threads that this opens. */
+  /** Where it is worth it, more lanes join from the threads that this opens. */
   readonly openLaneThread?: OpenLaneThread;
 }
-
-/** Records that are passed before threads have started. */
-const fewForThreads = 20_000;
 
 /**
  * Brings a projection from its checkpoints to the high watermark as it is now, several partitions at
@@ -66,8 +63,8 @@ export async function fill(filling: Filling, { signal, onStep }: Told): Promise<
   };
   const all = (lanes: readonly Lane[]) =>
     Promise.all(lanes.map((lane) => workOff(lane).catch((error) => failed.abort(error))));
-  const thread = projection.kind === "transactional" && of > fewForThreads
-    ? openLaneThread?.(projection, options)
+  const thread = projection.kind === "transactional"
+    ? openLaneThread?.(projection, options, of)
     : undefined;
   const joining = thread?.lanes.then(all, (error) => failed.abort(error));
   await all(Array.from({ length: lanes }, () => openLane({ ...filling, ...options })));

@@ -40,11 +40,15 @@ export interface LaneThread {
   close(): Promise<void>;
 }
 
-/** Starts them, with engines of their own, for a version of a projection. */
+/**
+ * Starts them, with engines of their own, for a version of a projection; undefined when so many
+ * records are too few to be worth it.
+ */
 export type OpenLaneThread = (
   projection: Pick<Projection, "name" | "version">,
   options: LaneOptions,
-) => LaneThread;
+  records: number,
+) => LaneThread | undefined;
 
 /** Events by whose ids, and rows by whose keys, each record may be remembered. */
 const keysPerRecord = 2;

@@ -4,11 +4,11 @@ import {
   Cancelled,
   type OperatorEngines,
   Refused,
+  statementTimeout,
   type Told,
 } from "../../apps/operator/operation.ts";
 import { type Input, type Name, type Output, perform } from "../../apps/operator/operations.ts";
 import { laneThreads } from "../../apps/operator/lane-threads/lane-threads.ts";
-import { statementTimeout } from "../../apps/operator/lane-threads/messages.ts";
 import { askOverSocket, listens } from "../../apps/operator/socket.ts";
 import { loadConfig, loadNetworkedConfig } from "../../infra/config/config.ts";
 import { FolderInUse, openEmbedded } from "../../infra/config/embedded.ts";

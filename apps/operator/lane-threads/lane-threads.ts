@@ -6,6 +6,11 @@ import { errorOf, type Opening, type Reply, type Request } from "./messages.ts";
  * cores are not enough for the one and too many for the other. On two cores it is one.
  */
 const threadCount = Math.max(1, Math.floor(navigator.hardwareConcurrency / 2));
+/**
+ * Records below which a thread costs more than it gives: to be started, to load what it runs and to
+ * have it compiled takes a second of a core.
+ */
+const worthAThread = 250_000;
 /** Of a thread: while the database works for one, the other decodes. */
 const lanesPerThread = 2;
 
@@ -15,7 +20,8 @@ const lanesPerThread = 2;
  */
 export function laneThreads(config: Opening["config"]): OpenLaneThread {
   const { KAFKA_BROKERS, POSTGRES_URL, CDN_BASE_URL } = config;
-  return ({ name, version }, options): LaneThread => {
+  return ({ name, version }, options, records): LaneThread | undefined => {
+    if (records < worthAThread) return undefined;
     const opening: Opening = {
       ...options,
       config: { KAFKA_BROKERS, POSTGRES_URL, CDN_BASE_URL },
@@ -43,7 +49,8 @@ class Thread {
   readonly #worker = new Worker(new URL("./thread.ts", import.meta.url), { type: "module" });
   readonly #calls = new Map<number, Call>();
   #count = 0;
-  #state: "opening" | "open" | "closed" = "opening";
+  #state: "opening" | "open" | "ended" = "opening";
+  #closed = false;
 
   constructor(opening: Opening) {
     this.#worker.onmessage = ({ data: reply }: MessageEvent<Reply>) => {
@@ -64,7 +71,7 @@ class Thread {
     try {
       await this.#call({ op: "open", opening });
     } catch (error) {
-      if (this.#state === "closed") return [];
+      if (this.#closed) return [];
       throw error;
     }
     this.#state = "open";
@@ -107,11 +114,12 @@ class Thread {
       await Promise.allSettled(Array.from(this.#calls.values(), ({ settled }) => settled.promise));
       await this.#call({ op: "close" }).catch(() => {});
     }
-    this.#state = "closed";
+    this.#closed = true;
     this.#end(new Error("the thread is closed"));
   }
 
   #end(reason: Error): void {
+    this.#state = "ended";
     this.#worker.terminate();
     for (const { settled } of this.#calls.values()) settled.reject(reason);
     this.#calls.clear();

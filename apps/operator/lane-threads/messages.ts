@@ -5,9 +5,6 @@ import { UnfitRecord } from "../../../projections/runner/applier.ts";
 import type { LaneOptions, Stretch } from "../../../projections/runner/lane.ts";
 import type { DeadLetter } from "../../../projections/runner/dead-letters.ts";
 
-/** Milliseconds: what a large table's index, or a comparison of two, may take. */
-export const statementTimeout = 3_600_000;
-
 /** The version that a thread fills, and how. */
 export interface Opening extends LaneOptions {
   readonly config: Pick<NetworkedConfig, "KAFKA_BROKERS" | "POSTGRES_URL" | "CDN_BASE_URL">;

@@ -3,7 +3,8 @@ import { openFillEngines } from "../../../infra/config/fill-engines.ts";
 import { createLogger } from "../../../infra/telemetry/logger.ts";
 import { type Lane, openLane } from "../../../projections/runner/lane.ts";
 import { transactionalDefinitions } from "../../projector/transactional.ts";
-import { failureOf, type Opening, type Reply, type Request, statementTimeout } from "./messages.ts";
+import { statementTimeout } from "../operation.ts";
+import { failureOf, type Opening, type Reply, type Request } from "./messages.ts";
 
 /** A thread that fills: its engines are its own, and so are the keys of text that it has asked for. */
 let engines: Awaited<ReturnType<typeof openFillEngines>> | undefined;
