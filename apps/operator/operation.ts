@@ -2,7 +2,11 @@ import type { z } from "zod";
 import type { Engines } from "../../infra/config/engines.ts";
 import type { TextSealer } from "../../infra/event-log/codec.ts";
 import type { Logger } from "../../infra/telemetry/logger.ts";
+import type { OpenLaneThread } from "../../projections/runner/lane.ts";
 import type { LiveSql } from "../../projections/runner/live-schemas.ts";
+
+/** Milliseconds: what a large table's index, or a comparison of two, may take. */
+export const statementTimeout = 3_600_000;
 
 /** What operations work with, on any engines. */
 export interface OperatorEngines extends
@@ -16,6 +20,8 @@ export interface OperatorEngines extends
   readonly cdnBaseUrl: string;
   readonly pullThreshold: number;
   readonly logger: Logger;
+  /** Where a thread may have engines of its own. */
+  readonly openLaneThread?: OpenLaneThread;
 }
 
 /** How far a long operation is. */

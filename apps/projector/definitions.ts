@@ -4,12 +4,11 @@ import { createCards } from "../../projections/cards/cards.ts";
 import { everything } from "../../projections/cards/keys.ts";
 import { createFeeds } from "../../projections/feeds/feeds.ts";
 import { verifyFeeds } from "../../projections/feeds/verify.ts";
-import { createManifests } from "../../projections/manifests/manifests.ts";
-import { readModel } from "../../projections/read-model/read-model.ts";
 import { eachAccountId } from "../../projections/read-model/reads/each-account.ts";
 import type { LiveSql } from "../../projections/runner/live-schemas.ts";
 import { define, type Definition, type Projection } from "../../projections/runner/projection.ts";
 import { FeedFiller } from "../queries/feed-filler.ts";
+import { transactionalDefinitions } from "./transactional.ts";
 
 export interface DefinitionServices extends Pick<Engines, "log" | "feedCaches" | "cardCache"> {
   readonly live: LiveSql;
@@ -19,10 +18,9 @@ export interface DefinitionServices extends Pick<Engines, "log" | "feedCaches" |
 
 /** Every projection of the product, those that others come after first. */
 export function createDefinitions(services: DefinitionServices): readonly Definition[] {
-  const { cdnBaseUrl, cardCache, live } = services;
+  const { cardCache, live } = services;
   return [
-    define(readModel),
-    define(createManifests({ cdnBaseUrl })),
+    ...transactionalDefinitions(services),
     define(createCards({ cardCache, live })),
     feedsDefinition(services),
   ];

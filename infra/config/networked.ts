@@ -2,8 +2,6 @@ import { createRedisCardCache } from "../card-cache/redis.ts";
 import { createNginxEdge } from "../edge-cache/nginx.ts";
 import { noEdgeCache } from "../edge-cache/none.ts";
 import type { EdgeCache } from "../edge-cache/port.ts";
-import { openKafkaLog } from "../event-log/kafka.ts";
-import { observed } from "../event-log/observed.ts";
 import { createRedisFeedCaches } from "../feed-cache/redis.ts";
 import { closeRedis, openRedis } from "../redis/client.ts";
 import { createRateLimits, type RateLimits } from "../http/rate-limit.ts";
@@ -19,6 +17,7 @@ import { PostgresReads } from "../sql/postgres-reads.ts";
 import { openPostgres, type PostgresOptions } from "../sql/postgres.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { NetworkedConfig } from "./config.ts";
+import { openNetworkedLog } from "./fill-engines.ts";
 
 /** Not a URL: tokens outlive a move of the API to another host. */
 const issuer = "urn:shutterlog";
@@ -38,15 +37,8 @@ export class NetworkedEngines {
   }
 
   async log() {
-    const { KAFKA_BROKERS: brokers } = this.#config;
-    const replicationFactor = Math.min(3, brokers.length);
-    const log = await openKafkaLog({
-      brokers,
-      replicationFactor,
-      minInsyncReplicas: Math.max(1, replicationFactor - 1),
-      logger: this.#logger.with({ engine: "kafka" }),
-    });
-    return this.#closing(observed(log, "kafka"), () => log.close());
+    const log = await openNetworkedLog(this.#config, this.#logger);
+    return this.#closing(log, () => log.close());
   }
 
   /** The primary. `options` for what is not a request's: an index takes longer than any of those. */

@@ -13,8 +13,8 @@ export interface IdempotencyOptions {
   readonly identity: Pick<Identity, "reserve" | "recordAnswer">;
   /** Kept answers may hold tokens. */
   readonly seal: {
-    seal(scope: string, key: string, answer: string): Promise<string>;
-    open(scope: string, key: string, sealed: string): Promise<string | undefined>;
+    seal(scope: string, key: string, answer: string): string;
+    open(scope: string, key: string, sealed: string): string | undefined;
   };
   readonly digest: RequestDigest;
   newId(): string;
@@ -78,7 +78,7 @@ export class Idempotency {
       throw new Problem("idempotency-key-reused", "this key came with another request before");
     };
     const reservation = await reserve();
-    const kept = reservation.answer && await seal.open(scope, key, reservation.answer);
+    const kept = reservation.answer && seal.open(scope, key, reservation.answer);
     if (kept) return replay<R>(c, JSON.parse(kept));
 
     const ids = reservation.ids.values();
@@ -92,10 +92,10 @@ export class Idempotency {
       body: await response.text(),
       position: c.get("headers")["Position"],
     };
-    await identity.recordAnswer(scope, key, await seal.seal(scope, key, JSON.stringify(answer)));
+    await identity.recordAnswer(scope, key, seal.seal(scope, key, JSON.stringify(answer)));
     // Another attempt may have been quicker to record its answer, which then is everybody's.
     const first = (await reserve()).answer;
-    const firstKept = first && await seal.open(scope, key, first);
+    const firstKept = first && seal.open(scope, key, first);
     return replay<R>(c, firstKept ? JSON.parse(firstKept) : answer);
   }
 }

@@ -1,24 +1,23 @@
 import { SealBroken } from "../event-log/codec.ts";
 import { openText, sealText } from "./aes-gcm.ts";
-import { deriveKey } from "./server-secret.ts";
+import { deriveBytes } from "./server-secret.ts";
 
 /**
  * Seals the answers that are kept for retries: some hold tokens, which the identity store keeps only
  * as hashes. An answer opens for the scope and key it was given under and no other.
  */
 export class AnswerSeal {
-  readonly #key: CryptoKey;
+  readonly #key: Uint8Array;
 
-  private constructor(key: CryptoKey) {
+  private constructor(key: Uint8Array) {
     this.#key = key;
   }
 
   static async derive(secret: Uint8Array<ArrayBuffer>): Promise<AnswerSeal> {
-    const algorithm = { name: "AES-GCM", length: 256 };
-    return new AnswerSeal(await deriveKey(secret, "answers", algorithm, ["encrypt", "decrypt"]));
+    return new AnswerSeal(await deriveBytes(secret, "answers", 32));
   }
 
-  seal(scope: string, key: string, answer: string): Promise<string> {
+  seal(scope: string, key: string, answer: string): string {
     return sealText(this.#key, [scope, key], answer);
   }
 
@@ -26,9 +25,9 @@ export class AnswerSeal {
    * Undefined when it does not open, as after a change of the server secret: the request is then
    * carried out again under its reserved ids.
    */
-  async open(scope: string, key: string, sealed: string): Promise<string | undefined> {
+  open(scope: string, key: string, sealed: string): string | undefined {
     try {
-      return await openText(this.#key, [scope, key], sealed);
+      return openText(this.#key, [scope, key], sealed);
     } catch (error) {
       if (error instanceof SealBroken) return undefined;
       throw error;

@@ -12,6 +12,14 @@ export interface IdentityStore {
 const now = new Date("2026-01-01T00:00:00Z");
 
 /** What every adapter of the identity port must hold to. */
+/** One account's key; undefined when it has none. */
+export async function textKeyOf(
+  identity: Pick<Identity, "textKeys">,
+  accountId: string,
+): Promise<Uint8Array | undefined> {
+  return (await identity.textKeys([accountId])).get(accountId);
+}
+
 export function identityContract(name: string, create: () => Promise<IdentityStore>): void {
   function test(claim: string, body: (connect: () => Promise<Identity>) => Promise<void>): void {
     Deno.test(`${name}: ${claim}`, async () => {
@@ -44,7 +52,7 @@ export function identityContract(name: string, create: () => Promise<IdentitySto
       },
     });
     strictEqual(registered, "registered");
-    const key = await identity.textKey(accountId);
+    const key = await textKeyOf(identity, accountId);
     strictEqual(key?.length, 32);
     deepStrictEqual(keys, [key]);
     const credentials = {
@@ -62,7 +70,7 @@ export function identityContract(name: string, create: () => Promise<IdentitySto
     const identity = await connect();
     strictEqual(await identity.credentials({ handle: "nobody" }), undefined);
     strictEqual(await identity.credentials({ accountId: newId() }), undefined);
-    strictEqual(await identity.textKey(newId()), undefined);
+    strictEqual(await textKeyOf(identity, newId()), undefined);
     strictEqual(await identity.sessionStands(newId()), false);
     deepStrictEqual(await identity.pendingOutbox(10), []);
   });
@@ -70,9 +78,13 @@ export function identityContract(name: string, create: () => Promise<IdentitySto
   test("accounts have keys of their own", async (connect) => {
     const identity = await connect();
     const [first, second] = [await registered(identity, "one"), await registered(identity, "two")];
-    const keys = [await identity.textKey(first), await identity.textKey(second)];
+    const found = await identity.textKeys([first, newId(), second]);
+    deepStrictEqual(new Set(found.keys()), new Set([first, second]));
+    const keys = [await textKeyOf(identity, first), await textKeyOf(identity, second)];
     ok(keys[0] && keys[1]);
     ok(!keys[0].every((byte, index) => byte === keys[1]?.[index]));
+    deepStrictEqual([found.get(first), found.get(second)], keys);
+    deepStrictEqual(await identity.textKeys([]), new Map());
   });
 
   test("register refuses a handle that is taken, in whatever case", async (connect) => {
@@ -81,7 +93,7 @@ export function identityContract(name: string, create: () => Promise<IdentitySto
     const accountId = newId();
     strictEqual(await register(identity, accountId, "gRACE"), "handle-taken");
     strictEqual(await identity.credentials({ accountId }), undefined);
-    strictEqual(await identity.textKey(accountId), undefined);
+    strictEqual(await textKeyOf(identity, accountId), undefined);
     strictEqual((await identity.credentials({ handle: "grace" }))?.accountId, holder);
     strictEqual((await outbox(identity)).length, 1);
   });
@@ -92,19 +104,19 @@ export function identityContract(name: string, create: () => Promise<IdentitySto
     const adopt = (id: string, handle: string) =>
       identity.adopt({ accountId: id, handle, passwordHash: "none" });
     strictEqual(await adopt(accountId, "Ada"), "adopted");
-    const key = await identity.textKey(accountId);
+    const key = await textKeyOf(identity, accountId);
     strictEqual(key?.length, 32);
     strictEqual((await identity.credentials({ handle: "aDA" }))?.accountId, accountId);
     strictEqual(await adopt(accountId, "Ada"), "adopted");
-    deepStrictEqual(await identity.textKey(accountId), key);
+    deepStrictEqual(await textKeyOf(identity, accountId), key);
     const other = newId();
     strictEqual(await adopt(other, "ADA"), "handle-taken");
-    strictEqual(await identity.textKey(other), undefined);
+    strictEqual(await textKeyOf(identity, other), undefined);
     await rejects(adopt(accountId, "Grace"));
     strictEqual(await identity.credentials({ handle: "Grace" }), undefined);
     deepStrictEqual(await outbox(identity), []);
     await identity.close(accountId, recordOf(accountId, "AccountClosed"));
-    strictEqual(await identity.textKey(accountId), undefined);
+    strictEqual(await textKeyOf(identity, accountId), undefined);
     strictEqual(await adopt(accountId, "Ada"), "adopted");
     strictEqual((await identity.credentials({ accountId }))?.status, "closed");
   });
@@ -112,9 +124,9 @@ export function identityContract(name: string, create: () => Promise<IdentitySto
   test("registering the same account again succeeds and changes nothing", async (connect) => {
     const identity = await connect();
     const accountId = await registered(identity, "Grace", "first");
-    const key = await identity.textKey(accountId);
+    const key = await textKeyOf(identity, accountId);
     strictEqual(await register(identity, accountId, "Grace", "second"), "registered");
-    deepStrictEqual(await identity.textKey(accountId), key);
+    deepStrictEqual(await textKeyOf(identity, accountId), key);
     strictEqual((await identity.credentials({ accountId }))?.passwordHash, "first");
     strictEqual((await outbox(identity)).length, 1);
   });
@@ -158,7 +170,7 @@ export function identityContract(name: string, create: () => Promise<IdentitySto
       const winner = contenders[outcomes.indexOf("registered")];
       for (const { client, accountId } of contenders) {
         const won = accountId === winner?.accountId;
-        strictEqual(await client.textKey(accountId) !== undefined, won);
+        strictEqual(await textKeyOf(client, accountId) !== undefined, won);
         strictEqual(
           (await outbox(client)).filter(({ key }) => key === accountId).length,
           won ? 1 : 0,
@@ -187,7 +199,7 @@ export function identityContract(name: string, create: () => Promise<IdentitySto
 
     await identity.close(accountId, recordOf(accountId, "AccountClosed"));
 
-    strictEqual(await identity.textKey(accountId), undefined);
+    strictEqual(await textKeyOf(identity, accountId), undefined);
     deepStrictEqual(await identity.credentials({ handle: "Grace" }), {
       accountId,
       handle: "Grace",
@@ -203,7 +215,7 @@ export function identityContract(name: string, create: () => Promise<IdentitySto
       "AccountClosed",
     ]);
     strictEqual(await identity.sessionStands(otherFamily), true);
-    ok(await identity.textKey(other));
+    ok(await textKeyOf(identity, other));
   });
 
   test("closing again, or what never was, changes nothing", async (connect) => {
@@ -220,7 +232,7 @@ export function identityContract(name: string, create: () => Promise<IdentitySto
     const accountId = await registered(identity, "Grace");
     await identity.close(accountId, recordOf(accountId, "AccountClosed"));
     strictEqual(await register(identity, accountId, "Grace"), "registered");
-    strictEqual(await identity.textKey(accountId), undefined);
+    strictEqual(await textKeyOf(identity, accountId), undefined);
     strictEqual((await identity.credentials({ accountId }))?.status, "closed");
   });
 
@@ -417,14 +429,14 @@ export function identityContract(name: string, create: () => Promise<IdentitySto
   test("everything is there after a reopening", async (connect) => {
     const before = await connect();
     const accountId = await registered(before, "Grace");
-    const key = await before.textKey(accountId);
+    const key = await textKeyOf(before, accountId);
     const familyId = newId();
     await before.createSession(session(familyId, accountId, "token"));
     await before.reserve(request);
     await before.closeStore();
 
     const after = await connect();
-    deepStrictEqual(await after.textKey(accountId), key);
+    deepStrictEqual(await textKeyOf(after, accountId), key);
     strictEqual((await after.credentials({ handle: "grace" }))?.accountId, accountId);
     strictEqual((await outbox(after)).length, 1);
     strictEqual((await rotate(after, "token", "next")).outcome, "rotated");

@@ -37,10 +37,10 @@ export interface Identity {
    */
   close(accountId: string, record: NewRecord): Promise<void>;
   /**
-   * The 32-byte AES key that seals an account's text; undefined once the account is closed, or for
-   * one that never was.
+   * The 32-byte AES keys that seal these accounts' text, by account id; without that of one that is
+   * closed, or never was.
    */
-  textKey(accountId: string): Promise<Uint8Array | undefined>;
+  textKeys(accountIds: readonly string[]): Promise<ReadonlyMap<string, Uint8Array>>;
 
   /** Outbox rows in order of insertion, at most `limit`. */
   pendingOutbox(limit: number): Promise<OutboxRow[]>;

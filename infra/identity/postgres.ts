@@ -132,12 +132,12 @@ class PostgresIdentity implements Identity {
     });
   }
 
-  async textKey(accountId: string): Promise<Uint8Array | undefined> {
-    const [row] = await this.#sql.query<{ key: Uint8Array }>(
-      "SELECT key FROM identity.text_keys WHERE account_id = $1",
-      [accountId],
+  async textKeys(accountIds: readonly string[]): Promise<Map<string, Uint8Array>> {
+    const rows = await this.#sql.query<{ account_id: string; key: Uint8Array }>(
+      "SELECT account_id, key FROM identity.text_keys WHERE account_id = ANY ($1)",
+      [accountIds],
     );
-    return row && new Uint8Array(row.key);
+    return new Map(rows.map(({ account_id, key }) => [account_id, new Uint8Array(key)]));
   }
 
   async pendingOutbox(limit: number): Promise<OutboxRow[]> {

@@ -3,7 +3,7 @@ import { newId } from "../event-log/ids.ts";
 import type { Sql } from "../sql/port.ts";
 import { openPostgres } from "../sql/postgres.ts";
 import { createDatabase, onPostgres } from "../sql/postgres_fixture.ts";
-import { identityContract } from "./contract.ts";
+import { identityContract, textKeyOf } from "./contract.ts";
 import type { Identity } from "./port.ts";
 import { openPostgresIdentity } from "./postgres.ts";
 
@@ -97,7 +97,7 @@ onPostgres("infra/identity", (server) => {
     async (identity, sql) => {
       const accountId = await registered(identity);
       await registered(identity);
-      const key = await identity.textKey(accountId);
+      const key = await textKeyOf(identity, accountId);
       ok(key);
       const held = async () => {
         await sql.execute("CHECKPOINT");

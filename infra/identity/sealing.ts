@@ -11,47 +11,61 @@ export class NoTextKey extends Error {
   override readonly name = "NoTextKey";
 }
 
+/** Where an account's key is had from; null when it has none. */
+interface Keys {
+  keyOf(accountId: string): Promise<Uint8Array | null>;
+  /** The same at once; undefined when it has to be asked for. */
+  known(accountId: string): Uint8Array | null | undefined;
+}
+
 /**
  * Seals text under its owner's key. The owner's id is authenticated with the context, so a sealed
  * text cannot be moved to another account, event or field.
  */
 class Sealer implements TextSealer {
-  readonly #keyOf: (accountId: string) => Promise<CryptoKey | null>;
+  readonly #keys: Keys;
 
-  constructor(keyOf: (accountId: string) => Promise<CryptoKey | null>) {
-    this.#keyOf = keyOf;
+  constructor(keys: Keys) {
+    this.#keys = keys;
   }
 
   /** @throws {NoTextKey} */
   async seal(ownerId: string, context: string, text: string): Promise<string> {
-    const key = await this.#keyOf(ownerId);
+    const key = await this.#keys.keyOf(ownerId);
     if (!key) throw new NoTextKey(`account ${ownerId} has no text key`);
     return sealText(key, [ownerId, context], text);
   }
 
   /** @throws {SealBroken} */
   async open(ownerId: string, context: string, sealed: string): Promise<string | null> {
-    const key = await this.#keyOf(ownerId);
+    const key = await this.#keys.keyOf(ownerId);
+    return key && openText(key, [ownerId, context], sealed);
+  }
+
+  /** @throws {SealBroken} */
+  openNow(ownerId: string, context: string, sealed: string): string | null | undefined {
+    const key = this.#keys.known(ownerId);
     return key && openText(key, [ownerId, context], sealed);
   }
 }
 
 /** Seals under the keys in the identity store, which are cached for a minute. */
 export class AccountSealer extends Sealer {
-  readonly #keys: LookupCache<CryptoKey | null>;
+  readonly #keys: LookupCache<Uint8Array | null>;
 
   /** `now` counts milliseconds. */
-  constructor(options: { identity: Pick<Identity, "textKey">; now?: () => number }) {
+  constructor(options: { identity: Pick<Identity, "textKeys">; now?: () => number }) {
     const { identity, now = () => performance.now() } = options;
+    const wanted = new Wanted(identity);
     const keys = new LookupCache({
-      async lookup(accountId) {
-        const key = await identity.textKey(accountId);
-        return key ? importKey(key) : null;
-      },
+      lookup: (accountId) => wanted.keyOf(accountId),
       lifetime: keyLifetime,
       now,
     });
-    super((accountId) => keys.get(accountId));
+    super({
+      keyOf: (accountId) => keys.get(accountId),
+      known: (accountId) => keys.known(accountId),
+    });
     this.#keys = keys;
   }
 
@@ -61,14 +75,30 @@ export class AccountSealer extends Sealer {
   }
 }
 
-/** Seals one account's text under a key the store does not hold yet: that of a registration. */
-export function sealWith(key: Uint8Array, accountId: string): TextSealer {
-  return new Sealer((ownerId) => ownerId === accountId ? importKey(key) : Promise.resolve(null));
+/** Keys that are wanted in the same turn of the event loop are asked for together. */
+class Wanted {
+  readonly #identity: Pick<Identity, "textKeys">;
+  #ids: string[] = [];
+  #asked: Promise<ReadonlyMap<string, Uint8Array>> | undefined;
+
+  constructor(identity: Pick<Identity, "textKeys">) {
+    this.#identity = identity;
+  }
+
+  async keyOf(accountId: string): Promise<Uint8Array | null> {
+    this.#ids.push(accountId);
+    this.#asked ??= Promise.resolve().then(() => {
+      const ids = this.#ids;
+      this.#ids = [];
+      this.#asked = undefined;
+      return this.#identity.textKeys(ids);
+    });
+    return (await this.#asked).get(accountId) ?? null;
+  }
 }
 
-function importKey(key: Uint8Array): Promise<CryptoKey> {
-  return crypto.subtle.importKey("raw", new Uint8Array(key), "AES-GCM", false, [
-    "encrypt",
-    "decrypt",
-  ]);
+/** Seals one account's text under a key the store does not hold yet: that of a registration. */
+export function sealWith(key: Uint8Array, accountId: string): TextSealer {
+  const known = (ownerId: string) => ownerId === accountId ? key : null;
+  return new Sealer({ keyOf: (ownerId) => Promise.resolve(known(ownerId)), known });
 }

@@ -1,4 +1,4 @@
-import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, ok, rejects, strictEqual, throws } from "node:assert/strict";
 import fc from "fast-check";
 import { SealBroken } from "../event-log/codec.ts";
 import { newId } from "../event-log/ids.ts";
@@ -9,9 +9,10 @@ class Keys {
   asked = 0;
   readonly keys = new Map<string, Uint8Array>();
 
-  textKey(accountId: string): Promise<Uint8Array | undefined> {
+  textKeys(accountIds: readonly string[]): Promise<Map<string, Uint8Array>> {
     this.asked++;
-    return Promise.resolve(this.keys.get(accountId));
+    const asked = new Set(accountIds);
+    return Promise.resolve(new Map([...this.keys].filter(([id]) => asked.has(id))));
   }
 
   add(): string {
@@ -147,6 +148,23 @@ Deno.test("AccountSealer: a key is asked for once a minute, and so is its absenc
   strictEqual(identity.asked, 4);
 });
 
+Deno.test("AccountSealer: keys wanted at the same time are asked for together, then known", async () => {
+  const identity = new Keys();
+  const sealer = new AccountSealer({ identity });
+  const accounts = [identity.add(), identity.add(), identity.add()];
+  const sealed = await Promise.all(accounts.map((id) => sealer.seal(id, "context", `of ${id}`)));
+  strictEqual(identity.asked, 1);
+  for (const [index, account] of accounts.entries()) {
+    strictEqual(sealer.openNow(account, "context", sealed[index] ?? ""), `of ${account}`);
+  }
+  throws(() => sealer.openNow(accounts[0] ?? "", "other", sealed[0] ?? ""), SealBroken);
+  const absent = newId();
+  strictEqual(sealer.openNow(absent, "context", sealed[0] ?? ""), undefined);
+  strictEqual(await sealer.open(absent, "context", sealed[0] ?? ""), null);
+  strictEqual(sealer.openNow(absent, "context", sealed[0] ?? ""), null);
+  strictEqual(identity.asked, 2);
+});
+
 Deno.test("AccountSealer: forget takes effect at once", async () => {
   const identity = new Keys();
   const account = identity.add();
@@ -163,8 +181,8 @@ Deno.test("AccountSealer: a look-up that fails is not remembered", async () => {
   let failures = 1;
   const sealer = new AccountSealer({
     identity: {
-      textKey: (accountId) =>
-        failures-- > 0 ? Promise.reject(new Error("away")) : identity.textKey(accountId),
+      textKeys: (accountIds) =>
+        failures-- > 0 ? Promise.reject(new Error("away")) : identity.textKeys(accountIds),
     },
   });
   await rejects(sealer.seal(account, "context", "text"), /away/);

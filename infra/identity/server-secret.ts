@@ -9,18 +9,26 @@ const minimumLength = 32;
 export async function deriveKey(
   secret: Uint8Array<ArrayBuffer>,
   purpose: string,
-  algorithm: HmacKeyGenParams | AesKeyGenParams,
+  algorithm: HmacKeyGenParams,
   usages: readonly KeyUsage[],
 ): Promise<CryptoKey> {
   const key = await importSecret(secret, "deriveKey");
   return crypto.subtle.deriveKey(hkdf(purpose), key, algorithm, false, [...usages]);
 }
 
+/** The same as so many bytes. */
+export async function deriveBytes(
+  secret: Uint8Array<ArrayBuffer>,
+  purpose: string,
+  length: number,
+): Promise<Uint8Array> {
+  const key = await importSecret(secret, "deriveBits");
+  return new Uint8Array(await crypto.subtle.deriveBits(hkdf(purpose), key, length * 8));
+}
+
 /** A public name for a secret: 12 characters of base64url from which the secret cannot be had. */
 export async function secretName(secret: Uint8Array<ArrayBuffer>): Promise<string> {
-  const key = await importSecret(secret, "deriveBits");
-  const bits = await crypto.subtle.deriveBits(hkdf("name"), key, 72);
-  return new Uint8Array(bits).toBase64({ alphabet: "base64url" });
+  return (await deriveBytes(secret, "name", 9)).toBase64({ alphabet: "base64url" });
 }
 
 function importSecret(secret: Uint8Array<ArrayBuffer>, usage: KeyUsage): Promise<CryptoKey> {

@@ -25,7 +25,7 @@ export async function openSqliteIdentity(options: { path: string }): Promise<Ide
 }
 
 /** What readers of the log need of the store: keys, and the closings that are still on their way. */
-export type TextKeys = Pick<Identity, "textKey" | "pendingOutbox" | "closeStore">;
+export type TextKeys = Pick<Identity, "textKeys" | "pendingOutbox" | "closeStore">;
 
 /** The store of another process, or of none: nothing is created, locked or written. */
 export function readSqliteIdentity(options: { path: string }): TextKeys {
@@ -110,11 +110,15 @@ class SqliteIdentity implements Identity {
     if (closed) this.#connection.checkpoint();
   }
 
-  async textKey(accountId: string): Promise<Uint8Array | undefined> {
-    const row = await this.#connection.read(() => this.#sql.textKey.get(accountId)) as
-      | { key: Uint8Array }
-      | undefined;
-    return row?.key;
+  async textKeys(accountIds: readonly string[]): Promise<Map<string, Uint8Array>> {
+    const keys = new Map<string, Uint8Array>();
+    await this.#connection.read(() => {
+      for (const accountId of accountIds) {
+        const row = this.#sql.textKey.get(accountId) as { key: Uint8Array } | undefined;
+        if (row) keys.set(accountId, row.key);
+      }
+    });
+    return keys;
   }
 
   async pendingOutbox(limit: number): Promise<OutboxRow[]> {

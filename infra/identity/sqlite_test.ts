@@ -3,7 +3,7 @@ import { createInterface } from "node:readline/promises";
 import { Readable } from "node:stream";
 import { DatabaseSync } from "node:sqlite";
 import { newId } from "../event-log/ids.ts";
-import { identityContract } from "./contract.ts";
+import { identityContract, textKeyOf } from "./contract.ts";
 import { openSqliteIdentity } from "./sqlite.ts";
 import type { Said } from "./sqlite_test_client.ts";
 
@@ -49,7 +49,7 @@ Deno.test("openSqliteIdentity: what is killed leaves every registration whole or
       for (const [accountId, handle] of registering) {
         const registered = await identity.credentials({ accountId }) !== undefined;
         const rows = pending.filter((key) => key === accountId).length;
-        strictEqual(await identity.textKey(accountId) !== undefined, registered);
+        strictEqual(await textKeyOf(identity, accountId) !== undefined, registered);
         strictEqual(rows > 0 || delivered.has(accountId), registered);
         ok(rows <= 1);
         ok(registered || !acknowledged.has(accountId));
@@ -98,7 +98,7 @@ Deno.test("openSqliteIdentity: of a dropped key no file holds a byte", () =>
       passwordHash: "hash",
       record: () => Promise.resolve(record),
     });
-    const key = await identity.textKey(accountId);
+    const key = await textKeyOf(identity, accountId);
     ok(key);
     ok(await held(folder, key));
     await identity.close(accountId, record);
@@ -142,7 +142,7 @@ Deno.test("openSqliteIdentity: the event loop goes on while another connection h
     }).then(() => reserved = true);
     for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setTimeout(resolve));
     strictEqual(reserved, false);
-    strictEqual(await identity.textKey(newId()), undefined);
+    strictEqual(await textKeyOf(identity, newId()), undefined);
     other.exec("COMMIT");
     other.close();
     await reservation;

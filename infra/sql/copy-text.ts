@@ -7,6 +7,9 @@ const escapes: Readonly<Record<string, string>> = {
   "\r": "\\r",
 };
 
+const special = /[\\\t\n\r]/;
+const specials = /[\\\t\n\r]/g;
+
 /**
  * Rows in COPY's text format, in pieces of some 64 KiB.
  * https://www.postgresql.org/docs/current/sql-copy.html#SQL-COPY-FILE-FORMATS
@@ -14,7 +17,12 @@ const escapes: Readonly<Record<string, string>> = {
 export function* copyText(rows: Iterable<readonly CopyValue[]>): Generator<string> {
   let piece = "";
   for (const row of rows) {
-    piece += row.map(field).join("\t") + "\n";
+    let separator = "";
+    for (const value of row) {
+      piece += separator + field(value);
+      separator = "\t";
+    }
+    piece += "\n";
     if (piece.length >= 65_536) {
       yield piece;
       piece = "";
@@ -25,5 +33,6 @@ export function* copyText(rows: Iterable<readonly CopyValue[]>): Generator<strin
 
 function field(value: CopyValue): string {
   if (value === null) return "\\N";
-  return String(value).replace(/[\\\t\n\r]/g, (character) => escapes[character] ?? character);
+  const text = String(value);
+  return special.test(text) ? text.replaceAll(specials, (one) => escapes[one] ?? one) : text;
 }

@@ -30,7 +30,7 @@ export interface MembershipChange {
   readonly right: string;
   /** The event by which the pair stood before the batch, and by which it stands after it. */
   readonly before: string | undefined;
-  readonly after: string | undefined;
+  after: string | undefined;
 }
 
 /**
@@ -44,38 +44,37 @@ export function foldMemberships(
   standing: readonly Member[],
   facts: readonly Membership[],
   seen: SeenEvents,
-): MembershipChange[] {
-  const pairOf = ({ left, right }: { left: string; right: string }) => `${left}/${right}`;
-  const before = new Map(standing.map((member) => [pairOf(member), member.eventId]));
-  const after = new Map(before);
-  const changed = new Map<string, Membership>();
-  for (const fact of facts) {
-    const { eventId, adds } = fact;
-    const pair = pairOf(fact);
-    const current = after.get(pair);
+): Readonly<MembershipChange>[] {
+  const pairs = new Map<string, MembershipChange>();
+  const pairOf = (left: string, right: string, before?: string) => {
+    const key = `${left}/${right}`;
+    let pair = pairs.get(key);
+    if (!pair) pairs.set(key, pair = { left, right, before, after: before });
+    return pair;
+  };
+  for (const { left, right, eventId } of standing) pairOf(left, right, eventId);
+  const changed = new Set<MembershipChange>();
+  for (const { left, right, eventId, adds } of facts) {
+    const pair = pairOf(left, right);
+    const current = pair.after;
     if (current === eventId || seen.has(eventId)) continue;
     if (adds && current === undefined) {
-      after.set(pair, eventId);
-      changed.set(pair, fact);
+      pair.after = eventId;
+      changed.add(pair);
       continue;
     }
     seen.add(eventId);
     if (!adds && current !== undefined) {
       seen.add(current);
-      after.delete(pair);
-      changed.set(pair, fact);
+      pair.after = undefined;
+      changed.add(pair);
     }
   }
-  return [...changed].map(([pair, { left, right }]) => ({
-    left,
-    right,
-    before: before.get(pair),
-    after: after.get(pair),
-  }));
+  return [...changed];
 }
 
 /** What the change adds to a count of the set's members. */
-export function deltaOf({ before, after }: MembershipChange): number {
+export function deltaOf({ before, after }: Readonly<MembershipChange>): number {
   return (after === undefined ? 0 : 1) - (before === undefined ? 0 : 1);
 }
 
@@ -86,11 +85,9 @@ export async function applyMemberships(
   transaction: SqlTransaction,
   seen: SeenEvents,
   memory?: KeyMemory,
-): Promise<MembershipChange[]> {
+): Promise<Readonly<MembershipChange>[]> {
   if (facts.length === 0) return [];
-  const due = memory
-    ? facts.filter((fact) => memory.recall(`${table}/${fact.left}/${fact.right}`))
-    : facts;
+  const due = memory ? facts.filter((fact) => memory.recall(fact.left, fact.right)) : facts;
   const standing = due.length === 0 ? [] : await transaction.query<Member>(
     // LIMIT keeps this one index probe per pair. As a plain join it would be planned without regard
     // to partition pruning, and scan all partitions for every batch.

@@ -7,7 +7,7 @@ import type { SqlTransaction } from "../../infra/sql/port.ts";
 import type { KeyMemory } from "../runner/key-memory.ts";
 import type { Recorded, TransactionalProjection } from "../runner/projection.ts";
 import { applyAccounts } from "./accounts.ts";
-import { Counts } from "./counts.ts";
+import { countAll, Counts } from "./counts.ts";
 import { applyEngagement } from "./engagement.ts";
 import { applyFollows } from "./follows.ts";
 import { applyPosts } from "./posts.ts";
@@ -28,6 +28,7 @@ export const readModel: TransactionalProjection = {
   topics: ["accounts", "follows", "posts", "engagement"],
   migrations: new URL("migrations/", import.meta.url),
   apply: applyToReadModel,
+  completion: countAll,
 };
 
 async function applyToReadModel(
@@ -37,7 +38,7 @@ async function applyToReadModel(
 ): Promise<void> {
   const events = recorded.map(({ event }) => event);
   const seen = await SeenEvents.load(transaction, events, memory);
-  const counts = new Counts();
+  const counts = new Counts(memory !== undefined);
   await applyAccounts(events.filter(isAccountEvent), transaction, seen);
   await applyFollows(events.filter(isFollowEvent), transaction, seen, counts, memory);
   await applyPosts(events.filter(isPostEvent), transaction, seen, counts, memory);

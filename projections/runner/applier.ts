@@ -20,13 +20,18 @@ import { applyFitting, type Reading, readRecords } from "./readings.ts";
 export class UnfitRecord extends Error {
   override readonly name = "UnfitRecord";
   readonly category: string;
-  constructor(projection: Projection, readonly letter: DeadLetter) {
+  readonly projection: Pick<Projection, "name" | "version">;
+  constructor(
+    { name, version }: Pick<Projection, "name" | "version">,
+    readonly letter: DeadLetter,
+  ) {
     const { record: { topic, partition, offset, key }, category, message } = letter;
     super(
-      `${projection.name} v${projection.version} cannot apply ${topic}/${partition} at offset ` +
+      `${name} v${version} cannot apply ${topic}/${partition} at offset ` +
         `${offset} (key ${key}): ${category}: ${message}`,
     );
     this.category = category;
+    this.projection = { name, version };
   }
 }
 

@@ -1,12 +1,18 @@
 import type { Sql } from "../../infra/sql/port.ts";
-import { schemaOf } from "./live-schemas.ts";
+import { schemaOf, versioned } from "./live-schemas.ts";
+import type { TransactionalProjection } from "./projection.ts";
 
 /**
  * Takes the indexes away that a version's filling does not need, to make them at its end in one go,
  * which costs a fraction of keeping them (PostgreSQL's manual, "Populating a Database"). Those behind
- * keys stay. What was taken away is written down in the same transaction.
+ * keys stay. What was taken away is written down in the same transaction, and so is the projection's
+ * completion, which comes before it.
  */
-export async function deferIndexes(sql: Sql, name: string, version: number): Promise<void> {
+export async function deferIndexes(
+  sql: Sql,
+  { name, version, completion = [] }: TransactionalProjection,
+): Promise<void> {
+  const versions = new Map([[name, version]]);
   await sql.transaction(async (transaction) => {
     // Of a partitioned table the parent's: its partitions' come and go with it.
     const indexes = await transaction.query<{ index: string; definition: string }>(
@@ -18,13 +24,19 @@ export async function deferIndexes(sql: Sql, name: string, version: number): Pro
     await transaction.query(
       `UPDATE projections.versions SET deferred_indexes = $3
        WHERE projection = $1 AND version = $2`,
-      [name, version, indexes.map(({ definition }) => definition)],
+      [name, version, [
+        ...completion.map((statement) => versioned(statement, versions)),
+        ...indexes.map(({ definition }) => definition),
+      ]],
     );
     for (const { index } of indexes) await transaction.execute(`DROP INDEX ${index}`);
   });
 }
 
-/** Makes them again, each in a transaction of its own: killed in between, the rest are made next time. */
+/** Of what was put off, done at a time: each keeps one core busy, and none waits for another's locks. */
+const atATime = 2;
+
+/** Does what was put off, each in a transaction of its own: killed in between, the rest is done next time. */
 export async function makeDeferredIndexes(
   sql: Sql,
   name: string,
@@ -36,17 +48,25 @@ export async function makeDeferredIndexes(
     [name, version],
   );
   const deferred = row?.deferred_indexes ?? [];
-  for (const [nth, definition] of deferred.entries()) {
-    onMade(nth, deferred.length);
-    await sql.transaction(async (transaction) => {
-      // On a partitioned table the definition says ONLY, which would leave its partitions without.
-      await transaction.execute(definition.replace(" ON ONLY ", " ON "));
-      await transaction.query(
-        `UPDATE projections.versions SET deferred_indexes = array_remove(deferred_indexes, $3)
-         WHERE projection = $1 AND version = $2`,
-        [name, version, definition],
-      );
-    });
+  if (deferred.length === 0) return;
+  let made = 0;
+  onMade(made, deferred.length);
+  const rest = deferred.values();
+  const work = async () => {
+    for (const definition of rest) {
+      await sql.transaction(async (transaction) => {
+        // On a partitioned table an index's definition says ONLY, which would leave its partitions without.
+        await transaction.execute(definition.replace(" ON ONLY ", " ON "));
+        await transaction.query(
+          `UPDATE projections.versions SET deferred_indexes = array_remove(deferred_indexes, $3)
+           WHERE projection = $1 AND version = $2`,
+          [name, version, definition],
+        );
+      });
+      onMade(++made, deferred.length);
+    }
+  };
+  for (const ended of await Promise.allSettled(Array.from({ length: atATime }, work))) {
+    if (ended.status === "rejected") throw ended.reason;
   }
-  if (deferred.length > 0) onMade(deferred.length, deferred.length);
 }

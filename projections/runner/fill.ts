@@ -1,24 +1,25 @@
 import type { TextSealer } from "../../infra/event-log/codec.ts";
-import type { EventLog, TopicPartition } from "../../infra/event-log/port.ts";
+import type { EventLog } from "../../infra/event-log/port.ts";
 import type { Sql } from "../../infra/sql/port.ts";
-import { Applier } from "./applier.ts";
-import { Progress } from "./progress.ts";
-import { BloomMemory } from "./key-memory.ts";
+import { loadCheckpoints, placeOf } from "./checkpoints.ts";
+import {
+  type Lane,
+  type LaneOptions,
+  openLane,
+  type OpenLaneThread,
+  type Stretch,
+} from "./lane.ts";
 import type { Projection, Told } from "./projection.ts";
 
-export interface Filling {
+export interface Filling extends Partial<LaneOptions> {
   readonly log: Pick<EventLog, "read" | "watermarks">;
   readonly sql: Sql;
   readonly sealer: TextSealer;
   readonly projection: Projection;
-  /** Partitions at a time, 4 when left out. */
+  /** Partitions at a time in this thread, 4 when left out. */
   readonly lanes?: number;
-  /** Parks what does not fit when false; true when left out. */
-  readonly strict?: boolean;
-  /** Nobody else writes to this version, or has parked anything of it. */
-  readonly filledAlone?: boolean;
-  /** Records in one transaction, 5,000 when left out. */
-  readonly batchSize?: number;
+  /** Where it is worth it, more lanes join from the threads that this opens. */
+  readonly openLaneThread?: OpenLaneThread;
 }
 
 /**
@@ -30,63 +31,47 @@ export interface Filling {
  * takes together with its checkpoint.
  * @throws {UnfitRecord}
  */
-export async function fill(
-  {
-    filledAlone = false,
-    log,
-    sql,
-    sealer,
-    projection,
-    strict = true,
-    lanes = 4,
-    batchSize = 5_000,
-  }: Filling,
-  { signal, onStep }: Told,
-): Promise<number> {
-  const progress = new Progress(sql);
+export async function fill(filling: Filling, { signal, onStep }: Told): Promise<number> {
+  const { log, sql, projection, lanes = 4, openLaneThread } = filling;
+  const { strict = true, filledAlone = false, batchSize = 5_000 } = filling;
+  const options = { strict, filledAlone, batchSize };
   const partitions = await log.watermarks(projection.topics);
-  const options = { log, sql, projection, sealer, progress, strict, durable: false };
-  const starts = await new Applier(options).startAt(partitions);
-  const of = partitions.reduce((sum, { high }, nth) => sum + high - (starts[nth] ?? 0), 0);
-  let done = 0;
+  const checkpoints = await loadCheckpoints(sql, projection);
+  // The longest is taken first, so that no lane is left with a long one at the end.
+  const due = partitions
+    .map(({ topic, partition, high }): Stretch => ({
+      ...{ topic, partition, high },
+      from: checkpoints.get(placeOf({ topic, partition })) ?? 0,
+    }))
+    .filter(({ from, high }) => from < high)
+    .sort((a, b) => (a.high - a.from) - (b.high - b.from));
+  const of = due.reduce((sum, { from, high }) => sum + high - from, 0);
   if (of === 0) return 0;
+  let done = 0;
   const step = () => onStep({ what: `${projection.name} v${projection.version}`, done, of });
   step();
 
   const failed = new AbortController();
   const stopped = AbortSignal.any([signal, failed.signal]);
-  // The longest first, so that no lane is left with a long one at the end.
-  const due = partitions.map((place, nth) => ({ ...place, from: starts[nth] ?? 0 }))
-    .filter(({ from, high }) => from < high)
-    .sort((a, b) => (a.high - a.from) - (b.high - b.from));
-  const lane = async () => {
-    const memory = new BloomMemory();
+  const workOff = async (lane: Lane) => {
     for (let next = due.pop(); next; next = due.pop()) {
-      const { topic, partition, from, high }: TopicPartition & { from: number; high: number } =
-        next;
-      memory.forget();
-      const alone = filledAlone && from === 0;
-      const applier = new Applier(alone ? { ...options, memory } : options);
-      await applier.startAt([{ topic, partition }]);
-      const reading = log.read({ topic, partition }, from, { batchSize, signal: stopped });
-      for await (const batch of reading) {
-        const records = batch.filter(({ offset }) => offset < high);
-        await applier.take(records, stopped);
-        done += records.length;
+      await lane.fill(next, stopped, (records) => {
+        done += records;
         step();
-        if (records.length < batch.length) break;
-      }
+      });
     }
   };
-  await Promise.all(
-    Array.from({ length: lanes }, () =>
-      lane().catch((error) => {
-        failed.abort(error);
-        throw error;
-      })),
-  ).catch(() => {
-    throw failed.signal.reason;
-  });
+  const all = (lanes: readonly Lane[]) =>
+    Promise.all(lanes.map((lane) => workOff(lane).catch((error) => failed.abort(error))));
+  const thread = projection.kind === "transactional"
+    ? openLaneThread?.(projection, options, of)
+    : undefined;
+  const joining = thread?.lanes.then(all, (error) => failed.abort(error));
+  await all(Array.from({ length: lanes }, () => openLane({ ...filling, ...options })));
+  // Now nothing is due: what threads have in hand is waited for.
+  await thread?.close();
+  await joining;
+  failed.signal.throwIfAborted();
   return of;
 }
 

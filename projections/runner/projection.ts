@@ -40,13 +40,20 @@ export interface TransactionalProjection extends ProjectionBase {
   /**
    * Statements name tables by the unversioned schema (`read_model.posts`); the transaction handed in
    * puts the version in. Events of one partition are in order. `memory` is there when a version is
-   * filled by one writer from its beginning: where it knows no key, there is no row.
+   * filled by one writer from its beginning: where it knows no key, there is no row, and `completion`
+   * is still to come.
    */
   apply(
     events: readonly Recorded[],
     transaction: SqlTransaction,
     memory?: KeyMemory,
   ): Promise<void>;
+  /**
+   * Statements, each a transaction, that make of the rows what `apply` may leave out as long as it has
+   * a memory. They come once the filling from the beginning is over, and must come to the same
+   * whatever has been left out.
+   */
+  readonly completion?: readonly string[];
 }
 
 /** Lives elsewhere: idempotent by construction, its checkpoint written after its effect. */

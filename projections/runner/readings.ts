@@ -1,5 +1,6 @@
 import { UnreadableEvent } from "../../domain/event.ts";
-import { decodeEvent, type TextSealer } from "../../infra/event-log/codec.ts";
+import type { DomainEvent } from "../../domain/events.ts";
+import { decodeSoon, type TextSealer } from "../../infra/event-log/codec.ts";
 import type { LogRecord } from "../../infra/event-log/port.ts";
 import { SqlError } from "../../infra/sql/port.ts";
 import { type DeadLetter, keyOf } from "./dead-letters.ts";
@@ -14,20 +15,32 @@ export type Reading =
  * Decodes records; one that is no event of ours is a reading with a letter.
  * @throws whatever the sealer throws when a key cannot be reached: that is not the record's fault.
  */
-export function readRecords(
+export async function readRecords(
   records: readonly LogRecord[],
   sealer: TextSealer,
 ): Promise<Reading[]> {
-  return Promise.all(records.map(async (record) => {
-    try {
-      const { topic, partition, offset } = record;
-      const event = await decodeEvent(record, sealer);
-      return { record, recorded: { topic, partition, offset, event } };
-    } catch (error) {
+  const readings: Reading[] = [];
+  const coming: Promise<void>[] = [];
+  for (const [nth, record] of records.entries()) {
+    const { topic, partition, offset } = record;
+    const read = (event: DomainEvent) => {
+      readings[nth] = { record, recorded: { topic, partition, offset, event } };
+    };
+    const refuse = (error: unknown) => {
       if (!(error instanceof UnreadableEvent)) throw error;
-      return { record, letter: { record, category: error.category, message: error.message } };
+      const { category, message } = error;
+      readings[nth] = { record, letter: { record, category, message } };
+    };
+    try {
+      const event = decodeSoon(record, sealer);
+      if (event instanceof Promise) coming.push(event.then(read, refuse));
+      else read(event);
+    } catch (error) {
+      refuse(error);
     }
-  }));
+  }
+  await Promise.all(coming);
+  return readings;
 }
 
 /** SQLSTATE classes of errors that lie in what was to be written: the same data fails again. */

@@ -8,6 +8,7 @@ import { dropProjection } from "./control.ts";
 import { deferIndexes, makeDeferredIndexes } from "./deferred-indexes.ts";
 import { fill, type Filling, fillUntilNear } from "./fill.ts";
 import { switchGrace } from "./live-schemas.ts";
+import type { OpenLaneThread } from "./lane.ts";
 import type { Definition, Told } from "./projection.ts";
 import { announceSwitches } from "./supervisor.ts";
 import { compareAtRest, switchLive, TooFarBehind } from "./switch.ts";
@@ -21,6 +22,8 @@ export interface RebuildServices {
   /** See `superviseProjections`. */
   announce(): Promise<void>;
   readonly lanes?: number;
+  /** See `Filling`: where a thread may have engines of its own. */
+  readonly openLaneThread?: OpenLaneThread;
   readonly batchSize?: number;
   /** Seconds for which it is kept up to date after the switch, `switchGrace` when left out. */
   readonly handOverSeconds?: number;
@@ -250,7 +253,7 @@ async function fillNext(
 ): Promise<number> {
   const { sql, projection } = filling;
   const { name } = definition;
-  if (projection.kind === "transactional" && !resumed) await deferIndexes(sql, name, version);
+  if (projection.kind === "transactional" && !resumed) await deferIndexes(sql, projection);
   // Projectors leave it alone until it is to be followed.
   const records = await fill({ ...filling, filledAlone: !resumed }, told);
   await makeDeferredIndexes(

@@ -5,6 +5,7 @@ import pg from "pg";
 import { from as copyFrom } from "pg-copy-streams";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
+import { laneThreads } from "../../apps/operator/lane-threads/lane-threads.ts";
 import { ensureTopics } from "../../apps/projector/topics.ts";
 import { inParallel } from "../../apps/in-parallel.ts";
 import { openKafkaLog } from "../../infra/event-log/kafka.ts";
@@ -59,11 +60,17 @@ const scale: Scale = { lanes: Number(values.lanes), batchSize: Number(values.bat
 const stages: Readonly<Record<string, (where: Where) => Promise<Record<string, number>>>> = {
   rebuild: async (where) => {
     const { log, sql, sealer, close } = await open(where);
+    const { brokers, url } = where;
+    const openLaneThread = laneThreads({
+      KAFKA_BROKERS: [...brokers],
+      POSTGRES_URL: url,
+      CDN_BASE_URL: "https://cdn.example",
+    });
     const definition = define(readModel);
     await ensureProjection(sql, log, readModel);
     const rebuilt = await rebuild(
       definition,
-      { log, sql, sealer, announce: () => Promise.resolve(), ...scale },
+      { log, sql, sealer, openLaneThread, announce: () => Promise.resolve(), ...scale },
       {
         signal: new AbortController().signal,
         onStep: () => {},

@@ -4,9 +4,11 @@ import {
   Cancelled,
   type OperatorEngines,
   Refused,
+  statementTimeout,
   type Told,
 } from "../../apps/operator/operation.ts";
 import { type Input, type Name, type Output, perform } from "../../apps/operator/operations.ts";
+import { laneThreads } from "../../apps/operator/lane-threads/lane-threads.ts";
 import { askOverSocket, listens } from "../../apps/operator/socket.ts";
 import { loadConfig, loadNetworkedConfig } from "../../infra/config/config.ts";
 import { FolderInUse, openEmbedded } from "../../infra/config/embedded.ts";
@@ -64,9 +66,6 @@ async function patiently(check: () => Promise<void>): Promise<void> {
   }
 }
 
-/** Milliseconds: what a large table's index, or a comparison of two, may take. */
-const statementTimeout = 3_600_000;
-
 async function openNetworked(): Promise<Operator> {
   const config = loadNetworkedConfig();
   const logger = createLogger({ level: "warn", format: "text" });
@@ -88,6 +87,7 @@ async function openNetworked(): Promise<Operator> {
       cdnBaseUrl: config.CDN_BASE_URL,
       pullThreshold: config.FEED_PULL_THRESHOLD,
       logger,
+      openLaneThread: laneThreads(config),
     }, () => engines.close());
   } catch (error) {
     await engines.close();

@@ -2,18 +2,14 @@ import {
   Base,
   type ClusterMetadata,
   type Connection,
-  fetchV13,
   findErrorBy,
-  type KafkaRecord,
   kGetBootstrapConnection,
   listOffsetsV7,
   NetworkError,
   ProtocolError,
-  type RecordsBatch,
-  ResponseError,
 } from "@platformatic/kafka";
-import { Buffer } from "node:buffer";
 import { type LogRecord, TopicMismatch, type TopicPartition } from "../port.ts";
+import { fetchBytes, readBatches } from "./fetch.ts";
 import { isOfKafka, isProtocolError, untilAvailable } from "./patience.ts";
 
 export interface ClientOptions {
@@ -174,37 +170,25 @@ export class Brokers {
           partitionMaxBytes: limits.bytes,
         })),
       }));
-      const answer = await this.#fetch(await this.connection(node), topics, limits.wait);
-      return answer.responses.flatMap(({ topicId, partitions }) =>
-        partitions.flatMap(({ partitionIndex: partition, errorCode, records }) => {
-          const topic = ids.get(topicId);
-          const cursor = cursors.find((one) => one.topic === topic && one.partition === partition);
-          if (!cursor) return [];
-          if (errorCode === 0) return [decode(cursor, records ?? [])];
-          const error = new ProtocolError(errorCode);
-          this.forgetLeaders(error);
-          return [{ ...cursor, records: [], error }];
-        })
+      const connection = await this.connection(node);
+      const { wait } = limits;
+      const answer = await fetchBytes.async(
+        connection,
+        ...[wait, 1, answerBytes, 0, 0, -1] as const,
+        ...[topics, [], ""] as [typeof topics, [], string],
       );
+      return answer.flatMap(({ topicId, partition, errorCode, batches }): Fetched[] => {
+        const topic = ids.get(topicId);
+        const cursor = cursors.find((one) => one.topic === topic && one.partition === partition);
+        if (!cursor) return [];
+        if (errorCode === 0) return [{ ...cursor, ...readBatches(batches, cursor, cursor.next) }];
+        const error = new ProtocolError(errorCode);
+        this.forgetLeaders(error);
+        return [{ ...cursor, records: [], error }];
+      });
     } catch (error) {
       this.forgetLeaders(error);
       throw error;
-    }
-  }
-
-  async #fetch(
-    connection: Connection,
-    topics: Parameters<typeof fetchV13.createRequest>[6],
-    wait: number,
-  ): Promise<fetchV13.FetchResponse> {
-    try {
-      return await fetchV13.api.async(connection, wait, 1, answerBytes, 0, 0, -1, topics, [], "");
-    } catch (error) {
-      // Troubles of some partitions do not spoil what was read of the others.
-      if (!(error instanceof ResponseError)) throw error;
-      const response: fetchV13.FetchResponse = error.response;
-      if (response.errorCode !== 0) throw error;
-      return response;
     }
   }
 
@@ -220,40 +204,3 @@ export class Brokers {
 
 /** Bytes of one fetch response, over which the broker may go by one batch. */
 const answerBytes = 16 * 1024 * 1024;
-
-/** A batch begins before the offset asked for when that lies within it, and may hold a marker only. */
-function decode(cursor: Cursor, batches: readonly RecordsBatch[]): Fetched {
-  const { topic, partition } = cursor;
-  let next = cursor.next;
-  const records: LogRecord[] = [];
-  for (const batch of batches) {
-    const first = Number(batch.firstOffset);
-    for (const record of isControl(batch) ? [] : batch.records) {
-      const offset = first + record.offsetDelta;
-      if (offset < cursor.next) continue;
-      const timestamp = Number(batch.firstTimestamp + record.timestampDelta);
-      records.push({ topic, partition, offset, timestamp, ...textOf(record) });
-    }
-    next = Math.max(next, first + batch.lastOffsetDelta + 1);
-  }
-  return { topic, partition, next, records };
-}
-
-function textOf(
-  { key, value, headers }: KafkaRecord,
-): Pick<LogRecord, "key" | "value" | "headers"> {
-  return {
-    key: text(key),
-    value: text(value),
-    headers: Object.fromEntries(headers.map(([name, value]) => [text(name), text(value)])),
-  };
-}
-
-/** Keeps a byte order mark, unlike `TextDecoder`. */
-function text(bytes: Buffer | null): string {
-  return bytes?.toString("utf8") ?? "";
-}
-
-function isControl({ attributes }: RecordsBatch): boolean {
-  return (attributes & 0b100000) !== 0;
-}

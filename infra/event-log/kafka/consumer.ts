@@ -105,8 +105,10 @@ export class Consumer implements Consumption {
 
   async #close(): Promise<void> {
     await this.#member.leave();
+    // It must know first that what the connections now cut off is no trouble.
+    const fetcherClosed = this.#fetcher.close();
     await this.#brokers.close();
-    await this.#fetcher.close();
+    await fetcherClosed;
   }
 
   async #run(): Promise<void> {

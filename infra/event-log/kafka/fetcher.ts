@@ -91,7 +91,7 @@ export class Fetcher {
     return [...counts].flatMap(([lead, count]) => lead.records.splice(0, count));
   }
 
-  /** Call after the connections have been closed: what is under way ends with them. */
+  /** What is under way ends with the connections: close them before this is waited for. */
   async close(): Promise<void> {
     this.#closing.abort();
     this.#wakeUp.raise();
