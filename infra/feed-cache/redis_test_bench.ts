@@ -90,8 +90,8 @@ function bare(reader: string): Promise<unknown> {
   return client.lrangeBuffer(keys.prefix + reader, 0, 20);
 }
 
-function cached(reader: string): Promise<unknown> {
-  return cache.read(reader, { limit: 20 });
+async function cached(reader: string): Promise<unknown> {
+  return await cache.read(reader, { limit: 20 });
 }
 
 /** Reads a second, of feeds in which no push is waiting. */
