@@ -23,7 +23,8 @@ export class Cluster implements AsyncDisposable {
       settings: {
         "group.initial.rebalance.delay.ms": "0",
         // A broker that was killed is replaced as the leader after so long.
-        "broker.session.timeout.ms": "6000",
+        "broker.session.timeout.ms": "3000",
+        "broker.heartbeat.interval.ms": "500",
       },
     });
     await prepare();
