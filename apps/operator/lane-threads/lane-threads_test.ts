@@ -101,6 +101,8 @@ if (kafka === undefined || postgres === undefined) {
     assert.deepEqual([resumed.version, resumed.resumed], [3, true]);
     assert.deepEqual(resumed.differences, { count: 0, some: [] });
 
+    // No projector is there to lay it aside, so that it would be gone on with.
+    await dropProjection(sql, "read_model", 1);
     others.atWork = Promise.withResolvers();
     const together = await run(never, others.open);
     assert.equal(together.resumed, false);
