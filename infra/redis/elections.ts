@@ -57,14 +57,13 @@ export class Elections {
   /**
    * Does something to masters, and does it again when one of them may have had a successor by then. It
    * must be idempotent.
-   * @throws what it throws, and {RedisUnavailable} when it is not certain after `patience` milliseconds.
+   * @throws what it throws, and {RedisUnavailable} when they have not told for `patience` milliseconds.
    */
   async during(patience: number, act: () => Promise<void>): Promise<void> {
-    const deadline = Date.now() + patience;
     for (let done = false; !done;) {
-      const epoch = this.#epoch ?? await this.agreed(deadline - Date.now());
+      const epoch = this.#epoch ?? await this.agreed(patience);
       await act();
-      done = await this.holds(epoch, deadline - Date.now());
+      done = await this.holds(epoch, patience);
       this.#epoch = done ? epoch : undefined;
     }
   }
