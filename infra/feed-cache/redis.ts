@@ -1,4 +1,5 @@
 import { closeRedis, type RedisClient } from "../redis/client.ts";
+import { Elections } from "../redis/elections.ts";
 import { Histories } from "../redis/histories.ts";
 import { ListReader } from "../redis/list-reader.ts";
 import { evaluate, RedisNodes } from "../redis/nodes.ts";
@@ -49,9 +50,10 @@ const highest = "ffffffff-ffff-ffff-ffff-ffffffffffff";
  * **Fail-over.** Redis acknowledges a push before its replicas have it, so a promoted replica may lack
  * some, and so may a server that starts from an old snapshot. Either begins a new replication history
  * (`master_replid`), and a feed is valid only in the history in which it was claimed: in any other it
- * is missing, and claimed and filled anew. What is left: a master that was frozen and has been
- * replaced meanwhile may serve and acknowledge, when it wakes, until it hears of its successor; what
- * is pushed to it in that moment is lacking in feeds that were claimed there since.
+ * is missing, and claimed and filled anew. A master that was frozen and has been replaced meanwhile
+ * serves and acknowledges, when it wakes, until it hears of its successor: whatever is pushed, pulled,
+ * merged or dropped is done again when there was an election before it was done (see `Elections`, and
+ * what it cannot see). What is read of it lacks for that moment what its successor was told.
  *
  * Every operation but `check` tries for a bounded time.
  * @throws {RedisUnavailable} from each of them.
@@ -66,6 +68,9 @@ export function createRedisFeedCache(
 ): FeedCache {
   const nodes = new RedisNodes(client);
   const histories = new Histories();
+  const elections = new Elections(nodes);
+  /** What a master takes that was replaced and does not know it yet, its successor is told again. */
+  const lastingly = (act: () => Promise<void>) => elections.during(patience.write, act);
   const keyOf = (readerId: string) => prefix + readerId;
   const run = (script: Script, readerId: string, ...args: (Uint8Array | number)[]) =>
     nodes.run(script, keyOf(readerId), patience.write, ...args);
@@ -83,14 +88,15 @@ export function createRedisFeedCache(
 
   return {
     window: feedWindow,
-    push: (readerIds, postId) => pushElement(readerIds, parseId(postId)),
+    push: (readerIds, postId) => lastingly(() => pushElement(readerIds, parseId(postId))),
 
     pull: (readerIds, authorId) =>
-      pushElement(readerIds, Uint8Array.of(pulled, ...parseId(authorId))),
+      lastingly(() => pushElement(readerIds, Uint8Array.of(pulled, ...parseId(authorId)))),
 
-    async merge(readerId, postIds, reachesFirst) {
-      await run(scripts.mergeScript, readerId, ...reach(postIds, reachesFirst));
-    },
+    merge: (readerId, postIds, reachesFirst) =>
+      lastingly(async () => {
+        await run(scripts.mergeScript, readerId, ...reach(postIds, reachesFirst));
+      }),
 
     async read(readerId, { before = highest, limit }) {
       const key = keyOf(readerId);
@@ -128,10 +134,11 @@ export function createRedisFeedCache(
       return filled === 1;
     },
 
-    async drop(readerIds) {
-      const command = { name: "unlink", arguments: [] } as const;
-      await nodes.each(readerIds.map(keyOf), command, patience.write, () => {});
-    },
+    drop: (readerIds) =>
+      lastingly(async () => {
+        const command = { name: "unlink", arguments: [] } as const;
+        await nodes.each(readerIds.map(keyOf), command, patience.write, () => {});
+      }),
 
     check: () => nodes.check(patience.read),
     async close() {
