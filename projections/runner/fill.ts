@@ -16,7 +16,7 @@ export interface Filling extends Partial<LaneOptions> {
   readonly sql: Sql;
   readonly sealer: TextSealer;
   readonly projection: Projection;
-  /** Partitions at a time in this thread, 4 when left out. */
+  /** Partitions at a time in this thread, 4 when left out; half of them beside other threads. */
   readonly lanes?: number;
   /** Where it is worth it, more lanes join from the threads that this opens. */
   readonly openLaneThread?: OpenLaneThread;
@@ -33,7 +33,9 @@ export interface Filling extends Partial<LaneOptions> {
  */
 export async function fill(filling: Filling, { signal, onStep }: Told): Promise<number> {
   const { log, sql, projection, lanes = 4, openLaneThread } = filling;
-  const { strict = true, filledAlone = false, batchSize = 5_000 } = filling;
+  const { strict = true, filledAlone = false } = filling;
+  // An engine that threads can share has other connections, which no long transaction holds up.
+  const { batchSize = openLaneThread ? 10_000 : 5_000 } = filling;
   const options = { strict, filledAlone, batchSize };
   const partitions = await log.watermarks(projection.topics);
   const checkpoints = await loadCheckpoints(sql, projection);
@@ -67,7 +69,8 @@ export async function fill(filling: Filling, { signal, onStep }: Told): Promise<
     ? openLaneThread?.(projection, options, of)
     : undefined;
   const joining = thread?.lanes.then(all, (error) => failed.abort(error));
-  await all(Array.from({ length: lanes }, () => openLane({ ...filling, ...options })));
+  const here = thread ? Math.ceil(lanes / 2) : lanes;
+  await all(Array.from({ length: here }, () => openLane({ ...filling, ...options })));
   // Now nothing is due: what threads have in hand is waited for.
   await thread?.close();
   await joining;

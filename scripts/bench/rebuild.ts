@@ -23,7 +23,7 @@ import { startKafka } from "../stack/kafka.ts";
 import { startPostgres } from "../stack/postgres.ts";
 import { writeSynthetic } from "./million.ts";
 
-const help = `Usage: deno task bench rebuild [--events 100000,1000000] [--lanes 4] [--batch 5000]
+const help = `Usage: deno task bench rebuild [--events 100000,1000000] [--lanes 4] [--batch 10000]
 
 Writes so many events to a Kafka of its own, makes the read model from them in a PostgreSQL of its own,
 and prints events per second beside reading the same topics and doing nothing, and beside COPY of the
@@ -44,7 +44,7 @@ const { values } = parseArgs({
   options: {
     events: { type: "string", default: "100000,1000000" },
     lanes: { type: "string", default: "4" },
-    batch: { type: "string", default: "5000" },
+    batch: { type: "string", default: "10000" },
     stage: { type: "string" },
     where: { type: "string" },
     help: { type: "boolean", default: false },
