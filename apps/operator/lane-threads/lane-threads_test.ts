@@ -18,6 +18,8 @@ import { dump } from "../../../projections/runner/harness.ts";
 import type { OpenLaneThread, Stretch } from "../../../projections/runner/lane.ts";
 import { define, type Told } from "../../../projections/runner/projection.ts";
 import { rebuild } from "../../../projections/runner/rebuild.ts";
+import { testSettings } from "../../../scripts/stack/for-tests.ts";
+import { startKafka } from "../../../scripts/stack/kafka.ts";
 import { ensureTopics } from "../../projector/topics.ts";
 import { laneThreads } from "./lane-threads.ts";
 
@@ -31,10 +33,16 @@ if (kafka === undefined || postgres === undefined) {
     await using cleanup = new AsyncDisposableStack();
     const database = await createDatabase(postgres);
     cleanup.defer(() => database.remove());
+    // Of its own: threads read the product's topics, whole.
+    const folder = await Deno.makeTempDir({ prefix: "shutterlog-kafka-" });
+    cleanup.defer(() => Deno.remove(folder, { recursive: true }));
+    const kafka = await startKafka({ folder, brokers: 1, heap: testSettings.kafkaHeap });
+    cleanup.defer(() => kafka.stop());
+    const brokers = kafka.brokers.split(",");
     const log = await openKafkaLog({
-      brokers: kafka.split(","),
-      replicationFactor: 3,
-      minInsyncReplicas: 2,
+      brokers,
+      replicationFactor: 1,
+      minInsyncReplicas: 1,
       logger: silentLogger,
     });
     cleanup.defer(() => log.close());
@@ -59,7 +67,7 @@ if (kafka === undefined || postgres === undefined) {
     await append(crowd(people));
 
     const openLaneThread = laneThreads({
-      KAFKA_BROKERS: kafka.split(","),
+      KAFKA_BROKERS: brokers,
       POSTGRES_URL: database.url,
       CDN_BASE_URL: "https://cdn.example",
     });
