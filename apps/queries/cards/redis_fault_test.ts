@@ -315,9 +315,9 @@ class Edge {
 }
 
 async function until(what: string, is: () => boolean): Promise<void> {
-  const deadline = performance.now() + 30_000;
+  const deadline = performance.now() + 90_000;
   while (!is()) {
-    assert.ok(performance.now() < deadline, `${what}: not within 30 seconds`);
+    assert.ok(performance.now() < deadline, `${what}: not within 90 seconds`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }
