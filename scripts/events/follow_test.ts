@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
+import { partitionCount } from "../../domain/event.ts";
 import type { DomainEvent } from "../../domain/events.ts";
 import { encodeEvent, type TextSealer } from "../../infra/event-log/codec.ts";
 import { newId } from "../../infra/event-log/ids.ts";
+import { partitionOf } from "../../infra/event-log/partitioner.ts";
 import type { LogRecord } from "../../infra/event-log/port.ts";
 import { followed, latenessMs } from "./follow.ts";
 import { timeOf } from "./merge.ts";
@@ -12,8 +14,11 @@ const noText: TextSealer = {
   open: (_owner, _context, text) => Promise.resolve(text),
 };
 
-function like(time: number) {
-  const [id, postId, accountId] = [newId(), newId(), newId()];
+/** In a partition of its own, since none is ever reordered. */
+function like(time: number, partition: number) {
+  const [id, accountId] = [newId(), newId()];
+  let postId = newId();
+  while (partitionOf(postId, partitionCount) !== partition) postId = newId();
   const event: DomainEvent = {
     ...{ id, type: "PostLiked", time: new Date(time).toISOString() },
     data: { postId, accountId },
@@ -27,7 +32,7 @@ Deno.test("followed: what comes within the window comes in order, what is later 
     const { log } = stores;
     const begun = Date.now();
     let now = begun;
-    await log.append([await like(begun - 5_000)]);
+    await log.append([await like(begun - 5_000, 0)]);
     const starts = (await log.watermarks(["engagement"]))
       .map(({ topic, partition }) => ({ topic, partition, from: 0 }));
     const stop = new AbortController();
@@ -41,15 +46,17 @@ Deno.test("followed: what comes within the window comes in order, what is later 
     };
     await take(1);
     assert.deepEqual(times, [-5_000], "what was there comes at once");
-    await log.append([await like(begun + 300)]);
+    await log.append([await like(begun + 300, 3)]);
     const taking = take(4);
     // Some looks at the log, at each of which the one that is there might have been let go.
     await new Promise((resolve) => setTimeout(resolve, 500));
-    for (const time of [100, 200]) await log.append([await like(begun + time)]);
+    for (const time of [100, 200]) {
+      await log.append([await like(begun + time, time / 100)]);
+    }
     now = begun + 300 + latenessMs;
     await taking;
     assert.deepEqual(times.slice(1), [100, 200, 300]);
-    await log.append([await like(begun + 50)]);
+    await log.append([await like(begun + 50, 4)]);
     await take(5);
     assert.equal(times[4], 50, "too late to be in its place, and not lost");
     stop.abort();
