@@ -194,10 +194,8 @@ export class Consumer implements Consumption {
   /** Until there may be something to do. */
   async #rest(): Promise<void> {
     if (!this.#isDirty()) return await this.#wakeUp.raised();
-    const timer = setTimeout(
-      () => this.#wakeUp.raise(),
-      this.#committed + telling - performance.now(),
-    );
+    const left = Math.max(0, this.#committed + telling - performance.now());
+    const timer = setTimeout(() => this.#wakeUp.raise(), left);
     await this.#wakeUp.raised();
     clearTimeout(timer);
   }
