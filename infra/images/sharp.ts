@@ -130,15 +130,27 @@ async function thumbhash(raster: Raster): Promise<string> {
   return rgbaToThumbHash(info.width, info.height, data).toBase64();
 }
 
-/** Runs a step that reads the original; a decoder's complaint about it becomes a rejection. */
+/** What sharp says when libvips has no complaint to show. */
+const lost = "Unknown error";
+/** Times that a step is run until its complaint is heard. */
+const hearings = 10;
+
+/**
+ * Runs a step that reads the original; a decoder's complaint about it becomes a rejection. libvips
+ * collects complaints in one buffer for all its threads, which another's failure may empty before
+ * this one's is read: then the step is run again, until it says why it fails.
+ */
 async function blaming<T>(
   original: Uint8Array,
   format: Format,
   step: () => Promise<T>,
 ): Promise<T> {
-  try {
-    return await step();
-  } catch (error) {
-    throw rejection(error, format, original) ?? error;
+  for (let heard = 1;; heard++) {
+    try {
+      return await step();
+    } catch (error) {
+      const unheard = error instanceof Error && error.message === lost;
+      if (!unheard || heard === hearings) throw rejection(error, format, original) ?? error;
+    }
   }
 }

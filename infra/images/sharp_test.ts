@@ -82,3 +82,13 @@ Deno.test("sharp: however a file is cut or changed, it is processed or refused",
     { numRuns: 1_000 },
   );
 });
+
+Deno.test("sharp: damaged files are refused as such, however many fail at the same time", async () => {
+  const processor = createSharpProcessor();
+  const whole = new Uint8Array(await noise(97, 61).avif({ effort: 0 }).toBuffer());
+  const damaged = whole.with(whole.length - 100, (whole.at(-100) ?? 0) ^ 0xff)
+    .fill(0, Math.floor(whole.length / 2));
+  await Promise.all(
+    Array.from({ length: 200 }, () => assertUnprocessable(processor, damaged, "corrupt")),
+  );
+});
