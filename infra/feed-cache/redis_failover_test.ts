@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { setTimeout as delay } from "node:timers/promises";
 import { newId } from "../event-log/ids.ts";
 import { withFailingCluster } from "../redis/testing_cluster.ts";
 import type { FeedCache, FeedPage } from "./port.ts";
@@ -40,16 +41,17 @@ if (!Deno.env.has("SHUTTERLOG_TEST_REDIS_CLUSTER")) {
         if (await cluster.masterOf(`feed:${reader}`) === master) readers.push(reader);
       }
       master.freeze();
-      const acting = Promise.all(
-        done.map(({ act }, nth) => insist(() => act(behind, readers[nth] ?? ""))),
-      );
       await cluster.promoted(successor);
       const besides = await cluster.besides(master);
       for (const reader of readers) {
         const claim = await besides.claim(reader);
         assert.ok(claim && await besides.fill(claim, [old], true));
       }
-      // It takes what came to it first before it hears that it was replaced.
+      const acting = Promise.all(
+        done.map(({ act }, nth) => insist(() => act(behind, readers[nth] ?? ""))),
+      );
+      // It takes what has come to it first before it hears that it was replaced.
+      await delay(100);
       master.thaw();
       await acting;
       for (const [nth, { shown }] of done.entries()) {
