@@ -45,10 +45,12 @@ export function changedBy(event: DomainEvent): string[] {
       return [keyOf.account(event.data.accountId)];
     case "AccountFollowed":
     case "AccountUnfollowed":
-      return [keyOf.relations(event.data.followerId)];
+      return [keyOf.relations(event.data.followerId, event.data.followeeId)];
     case "AccountBlocked":
-    case "AccountUnblocked":
-      return [keyOf.relations(event.data.blockerId), keyOf.relations(event.data.blockedId)];
+    case "AccountUnblocked": {
+      const { blockerId, blockedId } = event.data;
+      return [keyOf.relations(blockerId, blockedId), keyOf.relations(blockedId, blockerId)];
+    }
     case "MediaUploaded":
     case "VariantsReady":
     case "MediaRejected":
@@ -63,7 +65,10 @@ export function changedBy(event: DomainEvent): string[] {
       return [keyOf.post(event.data.postId)];
     case "PostLiked":
     case "PostUnliked":
-      return [keyOf.post(event.data.postId), keyOf.likes(event.data.accountId)];
+      return [
+        keyOf.post(event.data.postId),
+        keyOf.likes(event.data.accountId, event.data.postId),
+      ];
     default:
       return unreachable(event);
   }

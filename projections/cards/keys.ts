@@ -7,18 +7,20 @@ export const keyOf = {
   post: (postId: string) => `post:${postId}`,
   account: (accountId: string) => `account:${accountId}`,
   medium: (mediaId: string) => `medium:${mediaId}`,
-  /** Which posts a viewer likes. */
-  likes: (viewerId: string) => `likes:${viewerId}`,
-  /** Whom a viewer follows and blocks, and who blocks them. */
-  relations: (viewerId: string) => `relations:${viewerId}`,
+  /** Whether a viewer likes a post. */
+  likes: (viewerId: string, postId: string) => `likes:${viewerId}:${postId}`,
+  /** Whether a viewer follows or blocks another, or is blocked by them. */
+  relations: (viewerId: string, accountId: string) => `relations:${viewerId}:${accountId}`,
 } as const;
 
 export type KeyKind = keyof typeof keyOf;
 
-/** The opposite. */
-export function partsOf(key: string): { readonly kind: string; readonly id: string } {
-  const colon = key.indexOf(":");
-  return { kind: key.slice(0, colon), id: key.slice(colon + 1) };
+/** The opposite: `of` is what a viewer's key is about besides the viewer. */
+export function partsOf(
+  key: string,
+): { readonly kind: string; readonly id: string; readonly of: string } {
+  const [kind = "", id = "", of = ""] = key.split(":");
+  return { kind, id, of };
 }
 
 /**

@@ -24,8 +24,8 @@ export interface KeptCard {
 
 /** What is known of how a viewer stands to some posts and authors: those that were asked about. */
 export class Viewer {
-  likes = new Map<string, boolean>();
-  relations = new Map<string, Relation>();
+  readonly likes = new Map<string, boolean>();
+  readonly relations = new Map<string, Relation>();
   constructor(readonly until: number) {}
 }
 
@@ -147,9 +147,11 @@ export class NearCache {
   }
 
   keepLikes(loading: Loading, viewerId: string, likes: ReadonlyMap<string, boolean>): void {
-    if (loading.lost || loading.evicted.has(keyOf.likes(viewerId))) return;
+    if (loading.lost) return;
     this.#keep(viewerId, (viewer) => {
-      for (const [postId, liked] of likes) viewer.likes.set(postId, liked);
+      for (const [postId, liked] of likes) {
+        if (!loading.evicted.has(keyOf.likes(viewerId, postId))) viewer.likes.set(postId, liked);
+      }
     });
   }
 
@@ -158,9 +160,12 @@ export class NearCache {
     viewerId: string,
     relations: ReadonlyMap<string, Relation>,
   ): void {
-    if (loading.lost || loading.evicted.has(keyOf.relations(viewerId))) return;
+    if (loading.lost) return;
     this.#keep(viewerId, (viewer) => {
-      for (const [accountId, relation] of relations) viewer.relations.set(accountId, relation);
+      for (const [accountId, relation] of relations) {
+        if (loading.evicted.has(keyOf.relations(viewerId, accountId))) continue;
+        viewer.relations.set(accountId, relation);
+      }
     });
   }
 
@@ -190,13 +195,10 @@ export class NearCache {
         continue;
       }
       for (const { evicted } of this.#loadings) evicted.add(key);
-      const { kind, id } = partsOf(key);
+      const { kind, id, of } = partsOf(key);
       if (kind === "post") this.#cards.delete(id);
-      else if (kind === "likes" || kind === "relations") {
-        // Another map, since an answer may be being made from this one.
-        const viewer = this.#viewers.peek(id);
-        if (viewer) viewer[kind] = new Map();
-      } else for (const postId of [...this.#dependents.get(key) ?? []]) this.#cards.delete(postId);
+      else if (kind === "likes" || kind === "relations") this.#viewers.peek(id)?.[kind].delete(of);
+      else for (const postId of [...this.#dependents.get(key) ?? []]) this.#cards.delete(postId);
     }
   }
 

@@ -92,29 +92,31 @@ Deno.test("NearCache: what is kept is kept for a minute", () => {
   ]);
 });
 
-Deno.test("NearCache: an answer under way keeps what it began with", () => {
+Deno.test("NearCache: of a viewer that alone is forgotten which has changed", () => {
   const { near, evict } = open();
   const loading = near.loading();
-  near.keepLikes(loading, "v", new Map([["1", true]]));
+  near.keepLikes(loading, "v", new Map([["1", true], ["2", false]]));
+  near.keepRelations(loading, "v", new Map([["a", strangers], ["b", strangers]]));
+  near.keepLikes(loading, "w", new Map([["1", true]]));
   near.loaded(loading);
-  const likes = near.viewer("v", 0)?.likes;
-  evict(keyOf.likes("v"));
-  assert.deepEqual([likes?.get("1"), near.viewer("v", 0)?.likes.get("1")], [true, undefined]);
+  evict(keyOf.likes("v", "1"), keyOf.relations("v", "b"));
+  const [v, w] = ["v", "w"].map((id) => near.viewer(id, 0));
+  assert.deepEqual([...v?.likes ?? []], [["2", false]]);
+  assert.deepEqual([...v?.relations ?? []], [["a", strangers]]);
+  assert.deepEqual([...w?.likes ?? []], [["1", true]]);
 });
 
 Deno.test("NearCache: what was evicted while it was loaded is not kept", () => {
   const { near, evict } = open();
   const loading = near.loading();
-  evict(keyOf.account("a"), keyOf.likes("v"), keyOf.relations("v"));
+  evict(keyOf.account("a"), keyOf.likes("v", "1"), keyOf.relations("v", "a"));
   near.keepCard(loading, "1", card("a"), [keyOf.account("a")]);
   near.keepCard(loading, "2", card("b"), [keyOf.account("b")]);
-  near.keepLikes(loading, "v", new Map([["1", true]]));
-  near.keepRelations(loading, "v", new Map([["a", strangers]]));
-  assert.deepEqual([near.card("1", 0), near.card("2", 0)?.card, near.viewer("v", 0)], [
-    undefined,
-    card("b"),
-    undefined,
-  ]);
+  near.keepLikes(loading, "v", new Map([["1", true], ["2", true]]));
+  near.keepRelations(loading, "v", new Map([["a", strangers], ["b", strangers]]));
+  assert.deepEqual([near.card("1", 0), near.card("2", 0)?.card], [undefined, card("b")]);
+  const { likes, relations } = near.viewer("v", 0) ?? {};
+  assert.deepEqual([[...likes?.keys() ?? []], [...relations?.keys() ?? []]], [["2"], ["b"]]);
 });
 
 for (
