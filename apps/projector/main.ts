@@ -1,7 +1,7 @@
 import { topics } from "../../domain/event.ts";
 import { loadNetworkedConfig } from "../../infra/config/config.ts";
 import { NetworkedEngines } from "../../infra/config/networked.ts";
-import { Progress } from "../../projections/runner/progress.ts";
+import { patient, Progress } from "../../projections/runner/progress.ts";
 import { runProcess } from "../process.ts";
 import { serve } from "../serve.ts";
 import { starting } from "../stoppable.ts";
@@ -31,7 +31,7 @@ await runProcess({
         await runProjector({ log, sql, feedCaches, cardCache, store, edge, sealer }, {
           cdnBaseUrl: config.CDN_BASE_URL,
           pullThreshold: config.FEED_PULL_THRESHOLD,
-          progress: new Progress(sql),
+          progress: new Progress(sql, patient),
           logger,
           remakeManifests: false,
         }),

@@ -20,6 +20,13 @@ export interface PostgresOptions {
   readonly readOnly?: boolean;
 }
 
+/**
+ * Each statement is planned once per connection, not for each set of parameters. Over 32 partitions
+ * planning takes longer than what it is for, and the server would go on planning as long as a plan
+ * made for the parameters looks cheaper, which it does where the partitions can be told from them.
+ */
+const settings = { plan_cache_mode: "force_generic_plan" } as const;
+const reading = { default_transaction_read_only: "on" } as const;
 /** Milliseconds that a server gets beyond the statement timeout to say that it has cancelled. */
 const grace = 2_000;
 /**
@@ -58,7 +65,10 @@ export class PostgresSql implements Sql {
   constructor(options: PostgresOptions) {
     const { url, connections = 10, connectTimeout = 5_000, statementTimeout = 30_000 } = options;
     this.#pool = new pg.Pool({
-      connectionString: options.readOnly ? readingOnly(url) : url,
+      connectionString: withSettings(
+        url,
+        options.readOnly ? { ...settings, ...reading } : settings,
+      ),
       application_name: "shutterlog",
       max: connections,
       connectionTimeoutMillis: connectTimeout,
@@ -131,10 +141,14 @@ export class PostgresSql implements Sql {
   }
 }
 
-/** What the URL sets goes before what is set beside it, so this is put into the URL. */
-function readingOnly(url: string): string {
-  const reading = new URL(url);
-  const before = reading.searchParams.get("options") ?? "";
-  reading.searchParams.set("options", `${before} -c default_transaction_read_only=on`.trim());
-  return reading.href;
+/**
+ * What the URL sets goes before what is set beside it, so these are put into the URL: before the
+ * operator's own, which win.
+ */
+function withSettings(url: string, settings: Readonly<Record<string, string>>): string {
+  const set = new URL(url);
+  const flags = Object.entries(settings).map(([name, value]) => `-c ${name}=${value}`);
+  const options = [...flags, set.searchParams.get("options") ?? ""].join(" ").trim();
+  set.searchParams.set("options", options);
+  return set.href;
 }

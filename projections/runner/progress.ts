@@ -1,10 +1,18 @@
 import type { Position } from "../../infra/event-log/position.ts";
 import type { SqlQueries } from "../../infra/sql/port.ts";
+import { placeOf } from "./checkpoints.ts";
 import { switchGrace } from "./live-schemas.ts";
 
 /** Milliseconds between two looks at the checkpoints: at first, and at most. */
-const shortestPause = 10;
-const longestPause = 25;
+interface Pauses {
+  readonly shortest: number;
+  readonly longest: number;
+}
+
+/** For a client that waits for its answer. */
+const impatient: Pauses = { shortest: 20, longest: 50 };
+/** For a batch that waits for another projection, whose own batches are further apart. */
+export const patient: Pauses = { shortest: 50, longest: 100 };
 
 interface Waiter {
   readonly position: Position;
@@ -13,8 +21,11 @@ interface Waiter {
   fail(error: unknown): void;
 }
 
-/** Projection → topic → the offset each partition reads next. */
-type Checkpoints = ReadonlyMap<string, ReadonlyMap<string, ReadonlyMap<number, number>>>;
+/**
+ * Projection → place → the offset that is read next there, or undefined where the projection does not
+ * take the topic. None of a projection that has no live version.
+ */
+type Checkpoints = ReadonlyMap<string, ReadonlyMap<string, number | undefined>>;
 
 /**
  * Waits for projections to pass places in the log. All waiters of a process share one poller of
@@ -23,14 +34,17 @@ type Checkpoints = ReadonlyMap<string, ReadonlyMap<string, ReadonlyMap<number, n
  */
 export class Progress {
   readonly #sql: SqlQueries;
+  readonly #pauses: Pauses;
   readonly #waiters = new Set<Waiter>();
   #polling = false;
-  #pause = shortestPause;
+  #pause: number;
   #wake: () => void = () => {};
   #woken = false;
 
-  constructor(sql: SqlQueries) {
+  constructor(sql: SqlQueries, pauses = impatient) {
     this.#sql = sql;
+    this.#pauses = pauses;
+    this.#pause = pauses.shortest;
   }
 
   /**
@@ -66,7 +80,7 @@ export class Progress {
   /** Looks at once: a runner in this process has committed. Costs nothing while nobody waits. */
   notify(): void {
     this.#woken = true;
-    this.#pause = shortestPause;
+    this.#pause = this.#pauses.shortest;
     this.#wake();
   }
 
@@ -95,37 +109,49 @@ export class Progress {
       this.#wake = () => (clearTimeout(timer), resolve());
     });
     this.#wake = () => {};
-    this.#pause = Math.min(this.#pause * 1.5, longestPause);
+    this.#pause = Math.min(this.#pause * 1.5, this.#pauses.longest);
   }
 
+  /** A few index probes for each place that is waited for: checkpoints are some hundred. */
   async #read(waiters: readonly Waiter[]): Promise<Checkpoints> {
+    const places = new Map(
+      waiters.flatMap(({ position }) => position.map((at) => [placeOf(at), at] as const)),
+    );
     const rows = await this.#sql.query<
-      { projection: string; topic: string | null; partition: number; next_offset: number }
+      { projection: string; topic: string; partition: number; next_offset: number | null }
     >(
-      `SELECT l.projection, c.topic, c.partition, min(c.next_offset) AS next_offset
+      `SELECT l.projection, place.topic, place.partition, CASE
+         WHEN live.next_offset IS NOT NULL THEN least(live.next_offset, previous.next_offset)
+         WHEN EXISTS (
+           SELECT FROM projections.checkpoints AS c
+           WHERE c.projection = l.projection AND c.version = l.version AND c.topic = place.topic
+         ) THEN 0
+       END AS next_offset
        FROM projections.live AS l
-       LEFT JOIN projections.checkpoints AS c
-         ON c.projection = l.projection AND c.topic = ANY ($2) AND (
-           c.version = l.version OR
-           c.version = l.previous AND
-             l.switched_at > clock_timestamp() - make_interval(secs => $3)
-         )
-       WHERE l.projection = ANY ($1)
-       GROUP BY l.projection, c.topic, c.partition`,
+       CROSS JOIN unnest($2::text[], $3::integer[]) AS place (topic, partition)
+       LEFT JOIN LATERAL (
+         SELECT next_offset FROM projections.checkpoints AS c
+         WHERE c.projection = l.projection AND c.version = l.version
+           AND c.topic = place.topic AND c.partition = place.partition LIMIT 1
+       ) AS live ON true
+       LEFT JOIN LATERAL (
+         SELECT next_offset FROM projections.checkpoints AS c
+         WHERE l.switched_at > clock_timestamp() - make_interval(secs => $4)
+           AND c.projection = l.projection AND c.version = l.previous
+           AND c.topic = place.topic AND c.partition = place.partition LIMIT 1
+       ) AS previous ON true
+       WHERE l.projection = ANY ($1)`,
       [
         [...new Set(waiters.flatMap(({ projections }) => projections))],
-        [...new Set(waiters.flatMap(({ position }) => position.map(({ topic }) => topic)))],
+        Array.from(places.values(), ({ topic }) => topic),
+        Array.from(places.values(), ({ partition }) => partition),
         switchGrace,
       ],
     );
-    const checkpoints = new Map<string, Map<string, Map<number, number>>>();
+    const checkpoints = new Map<string, Map<string, number | undefined>>();
     for (const { projection, topic, partition, next_offset } of rows) {
-      let topics = checkpoints.get(projection);
-      if (!topics) checkpoints.set(projection, topics = new Map());
-      if (topic === null) continue;
-      let partitions = topics.get(topic);
-      if (!partitions) topics.set(topic, partitions = new Map());
-      partitions.set(partition, next_offset);
+      checkpoints.getOrInsertComputed(projection, () => new Map())
+        .set(placeOf({ topic, partition }), next_offset ?? undefined);
     }
     return checkpoints;
   }
@@ -133,11 +159,8 @@ export class Progress {
 
 function hasPassed(checkpoints: Checkpoints, { position, projections }: Waiter): boolean {
   return projections.every((projection) => {
-    const topics = checkpoints.get(projection);
-    if (!topics) return false;
-    return position.every(({ topic, partition, offset }) => {
-      const partitions = topics.get(topic);
-      return partitions === undefined || (partitions.get(partition) ?? 0) > offset;
-    });
+    const places = checkpoints.get(projection);
+    return places !== undefined &&
+      position.every((at) => (places.get(placeOf(at)) ?? Infinity) > at.offset);
   });
 }
