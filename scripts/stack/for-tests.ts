@@ -17,7 +17,7 @@ export interface ServersForTests {
 
 /** Small, and quick to notice a failure; nothing of a test's data need outlive a power cut. */
 export const testSettings = {
-  postgres: { fsync: "off", full_page_writes: "off", autovacuum_naptime: "5s" },
+  postgres: { fsync: "off", full_page_writes: "off" },
   redis: { "cluster-node-timeout": "2000" },
   kafkaHeap: "-Xms64m -Xmx320m",
 } as const;
@@ -26,7 +26,7 @@ type Starter = (folder: string) => Promise<{ running: Running; env: Record<strin
 
 const starters: Record<Exclude<Kind, "nginx">, Starter> = {
   async kafka(folder) {
-    const running = await startKafka({ folder, heap: testSettings.kafkaHeap });
+    const running = await startKafka({ folder, heap: testSettings.kafkaHeap, shortLived: true });
     return { running, env: { SHUTTERLOG_TEST_KAFKA: running.brokers } };
   },
   async postgres(folder) {

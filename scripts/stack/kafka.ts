@@ -14,6 +14,8 @@ export interface KafkaOptions extends Place {
   readonly controllerPorts?: readonly number[];
   /** Of each JVM. */
   readonly heap?: string;
+  /** Of a test: the JVM's second compiler would only compete with what is beside it. */
+  readonly shortLived?: boolean;
   /** Over those of `infra/deploy/settings.ts`. */
   readonly settings?: Readonly<Record<string, string>>;
 }
@@ -34,6 +36,7 @@ export async function startKafka(options: KafkaOptions): Promise<RunningKafka> {
 /** The servers without starting them: to find, check or end those that run. */
 export async function kafkaServers(options: KafkaOptions) {
   const { folder, brokers: count = 3, heap = kafkaHeap, lifetime = "of its starter" } = options;
+  const compilers = options.shortLived ? ["-XX:TieredStopAtLevel=1"] : [];
   const ports = options.ports ?? freePorts(count);
   const controllerPorts = options.controllerPorts ?? freePorts(count);
   const libraries = await fetchedKafka();
@@ -65,8 +68,7 @@ export async function kafkaServers(options: KafkaOptions) {
       command: [
         java[0],
         ...heap.split(" "),
-        // Short-lived or small: the second compiler would only compete with the servers beside it.
-        "-XX:TieredStopAtLevel=1",
+        ...compilers,
         "-XX:+UseSerialGC",
         "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
         "-Dorg.slf4j.simpleLogger.showDateTime=true",

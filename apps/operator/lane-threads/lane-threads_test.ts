@@ -36,7 +36,12 @@ if (kafka === undefined || postgres === undefined) {
     // Of its own: threads read the product's topics, whole.
     const folder = await Deno.makeTempDir({ prefix: "shutterlog-kafka-" });
     cleanup.defer(() => Deno.remove(folder, { recursive: true }));
-    const kafka = await startKafka({ folder, brokers: 1, heap: testSettings.kafkaHeap });
+    const kafka = await startKafka({
+      folder,
+      brokers: 1,
+      heap: testSettings.kafkaHeap,
+      shortLived: true,
+    });
     cleanup.defer(() => kafka.stop());
     const brokers = kafka.brokers.split(",");
     const log = await openKafkaLog({

@@ -63,7 +63,7 @@ export async function startLane(lane: Lane, services: LaneServices): Promise<Sto
       } catch (error) {
         if (!signal.aborted) logger.error("a lane stumbled and tries again", { error });
       }
-      await delay(jittered(intervalMs / 4), undefined, { signal }).catch(() => {});
+      await delay(jittered(intervalMs / 2), undefined, { signal }).catch(() => {});
     }
   }
 

@@ -18,7 +18,12 @@ await wherePresent("notifications of the store", ["kafka", "s3"], () => {
     await using cleanup = new AsyncDisposableStack();
     const folder = await Deno.makeTempDir();
     cleanup.defer(() => Deno.remove(folder, { recursive: true }));
-    const kafka = await startKafka({ folder, brokers: 1, heap: "-Xms64m -Xmx320m" });
+    const kafka = await startKafka({
+      folder,
+      brokers: 1,
+      heap: "-Xms64m -Xmx320m",
+      shortLived: true,
+    });
     cleanup.defer(() => kafka.stop());
     const log = await openKafkaLog({
       brokers: [kafka.brokers],

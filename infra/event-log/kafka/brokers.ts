@@ -54,6 +54,8 @@ export interface Fetched extends Cursor {
   readonly error?: Error;
 }
 
+/** Milliseconds for which leaders are believed in, unless something says that they have moved. */
+const metadataMaxAge = 60_000;
 /** The first offset kept. */
 export const earliest = -2n;
 /** The high watermark. */
@@ -65,7 +67,7 @@ export class Brokers {
   readonly #partitions = new Map<string, Promise<number>>();
 
   constructor(options: ClientOptions) {
-    this.#client = askingInTurn(new Base(connectionOptions(options)));
+    this.#client = askingInTurn(new Base({ ...connectionOptions(options), metadataMaxAge }));
   }
 
   async close(): Promise<void> {

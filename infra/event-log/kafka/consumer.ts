@@ -28,7 +28,7 @@ const longestPause = 5_000;
  * that trickle in would else be handed over one by one, and each batch costs a transaction, a fetch
  * and a commit, however little is in it.
  */
-const gathering = 50;
+const gathering = 100;
 /** Milliseconds between two commits of offsets that only tell how far this member is. */
 const telling = 1_000;
 /** Records in a batch at most, when nobody says. */

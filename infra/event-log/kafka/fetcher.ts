@@ -26,7 +26,7 @@ const plenty = 100;
 /** Bytes of one partition in one answer. */
 const bytes = 256 * 1024;
 /** Milliseconds a broker waits for records; briefly when some partitions have enough for now. */
-const wait = { long: 500, short: 20 };
+const wait = { long: 1_000, short: 20 };
 /** Milliseconds before asking again after a trouble. */
 const pause = 250;
 

@@ -19,6 +19,7 @@ export class Cluster implements AsyncDisposable {
   static async start(): Promise<Cluster> {
     const folder = await Deno.makeTempDir({ prefix: "kafka-faults-" });
     const { servers, prepare } = await kafkaServers({
+      shortLived: true,
       folder,
       settings: {
         "group.initial.rebalance.delay.ms": "0",
