@@ -42,8 +42,8 @@ export interface Rates {
 }
 
 /** Milliseconds between two looks at a feed, and at a medium in the making. */
-const look = 50;
-const pageSize = 100;
+const look = 100;
+const pageSize = 30;
 
 /**
  * Authors who post and upload at a steady pace, and a follower who reads all the while. What fails

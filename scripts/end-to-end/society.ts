@@ -38,7 +38,8 @@ export interface Traffic {
 const events = 30_000;
 const readers = 150;
 const postsPerSecond = 10;
-const connections = 16;
+/** Of those who read, and of those who write. */
+const connections = 32;
 
 /** People who have been there for a while, and those of them who read and write now. */
 export class Society implements AsyncDisposable {
@@ -84,20 +85,22 @@ export class Society implements AsyncDisposable {
     const [reads, writes]: [Request[], Request[]] = [[], []];
     for (const [nth, { accessToken }] of signedIn.entries()) {
       const headers = { Authorization: `Bearer ${accessToken}` };
-      const post = `/v1/posts/${posts[nth % posts.length]?.id}`;
-      const followed = `/v1/accounts/${loaded.authorIds[nth % 3]}/follow`;
-      reads.push({ path: "/v1/feed", headers }, { path: post, headers });
-      writes.push(
-        { method: "PUT", path: `${post}/like`, headers },
-        { method: "PUT", path: followed, headers },
-        {
-          method: "POST",
-          path: `${post}/comments`,
-          headers,
-          body: JSON.stringify({ text: "Lovely light!" }),
-        },
-        { method: "DELETE", path: `${post}/like`, headers },
-      );
+      const post = (further: number) => `/v1/posts/${posts[(nth + further) % posts.length]?.id}`;
+      reads.push({ path: "/v1/feed", headers }, { path: post(0), headers });
+      const like = (further: number) =>
+        ({ method: "PUT", path: `${post(further)}/like`, headers }) as const;
+      const comment = {
+        method: "POST",
+        path: `${post(1)}/comments`,
+        headers,
+        body: JSON.stringify({ text: "Lovely light!" }),
+      };
+      const unlike = { method: "DELETE", path: `${post(0)}/like`, headers };
+      // Most of what people write is likes.
+      writes.push(like(0), like(1), comment, like(2), unlike, like(3));
+      if (nth % 3 > 0) continue;
+      const followed = loaded.authorIds[nth / 3 % loaded.authorIds.length];
+      writes.push({ method: "PUT", path: `/v1/accounts/${followed}/follow`, headers });
     }
     // Some have blocked each other: they see nothing of it.
     const answered = async (one: Request) => await statusOf(baseUrl, one) < 300;
