@@ -2,6 +2,7 @@ import { parseArgs } from "node:util";
 import type { Missing } from "./stack/available.ts";
 import type { ServersForTests } from "./stack/for-tests.ts";
 import { countTests } from "./test/count.ts";
+import { startTests } from "./test/deno-test.ts";
 
 const help = `Runs the tests and ends with one line: N passed, N failed.
 
@@ -16,7 +17,8 @@ const help = `Runs the tests and ends with one line: N passed, N failed.
 
 What is not installed is left out and named at the end; with CI=true in the environment that is a
 failure. All of it comes by deno task stack install --for-tests.
-DENO_JOBS sets how many test files run side by side, 2 when unset.
+DENO_JOBS sets how many test files run side by side, 2 when unset; those that mostly wait for servers
+that fail run beside them, and are shown at their end.
 Leaked operations and resources fail a test. Types are checked by deno task check, not here.`;
 
 const { values, positionals } = parseArgs({
@@ -40,6 +42,16 @@ if (values.help) {
  */
 const first = ["scripts/end-to-end/stack_test.ts"];
 
+/** One after the other beside all the others, since they wait for timeouts most of the time. */
+const aside = [
+  "infra/event-log/kafka_faults_test.ts",
+  "infra/sql/postgres_faults_test.ts",
+  "infra/card-cache/redis_fault_test.ts",
+  "infra/feed-cache/redis_fault_test.ts",
+  "infra/feed-cache/redis_failover_test.ts",
+  "apps/queries/cards/redis_fault_test.ts",
+];
+
 const ci = Deno.env.get("CI") === "true";
 const withServers = values.servers ?? positionals.length === 0;
 let leftOut: readonly Missing[] = [];
@@ -61,53 +73,35 @@ if (withServers) {
   console.log(`they are ready after ${((performance.now() - begun) / 1000).toFixed(1)} s`);
 }
 
-const report = await Deno.makeTempFile({ prefix: "shutterlog-junit-", suffix: ".xml" });
+const filter = values.filter === undefined ? [] : [`--filter=${values.filter}`];
+const env = servers?.env ?? {};
+const jobs = Number(Deno.env.get("DENO_JOBS") ?? "2");
 let code: number;
 try {
-  const child = new Deno.Command(Deno.execPath(), {
-    args: [
-      "test",
-      "--allow-all",
-      "--no-check",
-      "--parallel",
-      "--sanitize-ops",
-      "--sanitize-resources",
-      `--junit-path=${report}`,
-      ...(values.filter === undefined ? [] : [`--filter=${values.filter}`]),
-      ...(servers && positionals.length === 0 ? [...first, "."] : positionals),
-    ],
-    env: {
-      ...servers?.env,
-      DENO_JOBS: Deno.env.get("DENO_JOBS") ?? "2",
-      ...(!Deno.stdout.isTerminal() && { NO_COLOR: "1" }),
-    },
-    stdin: "null",
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
+  const running = servers && positionals.length === 0
+    ? [
+      startTests({
+        args: [...filter, `--ignore=${aside.join()}`, ...first, "."],
+        ...{ env, jobs, live: true },
+      }),
+      startTests({ args: [...filter, ...aside], env, jobs: 1, live: false }),
+    ]
+    : [startTests({ args: [...filter, ...positionals], env, jobs, live: true })];
   let interrupted: number | undefined;
   const forward = { SIGINT: 130, SIGTERM: 143 } as const;
   const listeners = Object.entries(forward).map(([name, status]) => {
     const signal = name as keyof typeof forward;
     const listener = () => {
       interrupted = status;
-      child.kill(signal);
+      for (const run of running) run.kill(signal);
     };
     Deno.addSignalListener(signal, listener);
     return () => Deno.removeSignalListener(signal, listener);
   });
-  const [output, , status] = await Promise.all([
-    stream(child.stdout, Deno.stdout),
-    stream(child.stderr, Deno.stderr),
-    child.status,
-  ]);
+  const runs = await Promise.all(running.map(({ ended }) => ended));
   for (const remove of listeners) remove();
 
-  const counts = countTests({
-    report: await Deno.readTextFile(report),
-    output,
-    code: interrupted ?? status.code,
-  });
+  const counts = countTests(runs.map((run) => ({ ...run, code: interrupted ?? run.code })));
   if (counts.ignored > 0) console.log(`${counts.ignored} ignored`);
   for (const problem of counts.problems) console.log(problem);
   if (leftOut.length > 0) tellLeftOut(leftOut);
@@ -116,7 +110,6 @@ try {
   code = interrupted ?? (failed > 0 ? 1 : 0);
 } finally {
   await servers?.stop();
-  await Deno.remove(report);
 }
 Deno.exit(code);
 
@@ -124,18 +117,4 @@ function tellLeftOut(missing: readonly Missing[]): void {
   const names = missing.map(({ name }) => name).join(", ");
   console.log(`left out, for want of ${names}: the tests that need it`);
   console.log("all of it comes by: deno task stack install --for-tests");
-}
-
-/** Passes everything on as it comes, and returns it as text. */
-async function stream(
-  from: ReadableStream<Uint8Array>,
-  to: { writeSync(bytes: Uint8Array): number },
-): Promise<string> {
-  const decoder = new TextDecoder();
-  let text = "";
-  for await (const chunk of from) {
-    for (let at = 0; at < chunk.length;) at += to.writeSync(chunk.subarray(at));
-    text += decoder.decode(chunk, { stream: true });
-  }
-  return text + decoder.decode();
 }

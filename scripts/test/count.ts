@@ -1,3 +1,5 @@
+import type { TestRun } from "./deno-test.ts";
+
 export interface TestCounts {
   readonly passed: number;
   readonly failed: number;
@@ -7,11 +9,22 @@ export interface TestCounts {
 }
 
 /**
- * Counts what a run of `deno test` came to. Tests are counted by its JUnit report, a test with steps
+ * Counts what runs of `deno test` came to. Tests are counted by its JUnit report, a test with steps
  * once. The report says nothing of modules that failed to load, nor of a run that crashed: the
  * output and the exit code do, and each counts as a failure.
  */
-export function countTests(run: { report: string; output: string; code: number }): TestCounts {
+export function countTests(runs: readonly TestRun[]): TestCounts {
+  const all = runs.map(countRun);
+  const sum = (key: "passed" | "failed" | "ignored") =>
+    all.reduce((total, counts) => total + counts[key], 0);
+  const problems = all.flatMap((counts) => counts.problems);
+  const [passed, ignored, failed] = [sum("passed"), sum("ignored"), sum("failed")];
+  if (passed + failed > 0) return { passed, failed, ignored, problems };
+  problems.push("no test ran: is the path or the filter right?");
+  return { passed, failed: 1, ignored, problems };
+}
+
+function countRun(run: TestRun): TestCounts {
   const counts = { passed: 0, failed: 0, ignored: 0 };
   for (const suite of run.report.split("<testsuite ").slice(1)) {
     const tests: string[] = [];
@@ -29,9 +42,6 @@ export function countTests(run: { report: string; output: string; code: number }
   counts.failed += problems.length;
   if (run.code !== 0 && counts.failed === 0) {
     problems.push(`deno test ended with exit code ${run.code} and without a failing test`);
-    counts.failed++;
-  } else if (run.code === 0 && counts.passed + counts.failed === 0) {
-    problems.push("no test ran: is the path or the filter right?");
     counts.failed++;
   }
   return { ...counts, problems };
