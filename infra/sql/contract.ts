@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type Sql, SqlError } from "./port.ts";
+import { type Sql, SqlError, type SqlQueries } from "./port.ts";
 
 const code = (expected: string) => (error: unknown) =>
   error instanceof SqlError && error.code === expected;
@@ -92,6 +92,37 @@ export function sqlContract(name: string, open: () => Promise<Sql>): void {
     await assert.rejects(sql.query(`SELECT FROM ${schema}.nowhere`), code("42P01"));
     await assert.rejects(sql.execute("SELEKT"), code("42601"));
     assert.deepEqual(await sql.query("SELECT 1 AS n"), [{ n: 1 }]);
+  });
+
+  test("a statement can be used again, whatever became of it before", async (sql, schema) => {
+    await sql.execute(`CREATE TABLE ${schema}.t (n integer)`);
+    const divide = (by: number, on = sql as SqlQueries) =>
+      on.query<{ n: number }>(`SELECT 6 / $1::integer AS n FROM ${schema}.t`, [by]);
+    const late = (on = sql as SqlQueries) =>
+      on.query<{ n: number }>(`SELECT n FROM ${schema}.late WHERE n > $1`, [0]);
+    await sql.query(`INSERT INTO ${schema}.t VALUES ($1)`, [1]);
+    await assert.rejects(divide(0), code("22012"));
+    assert.deepEqual(await divide(2), [{ n: 3 }]);
+    await assert.rejects(sql.transaction((transaction) => divide(0, transaction)), code("22012"));
+    assert.deepEqual(await divide(3), [{ n: 2 }]);
+    // First met in a transaction that came to nothing, or before there was what it is about.
+    await assert.rejects(sql.transaction((transaction) => late(transaction)), code("42P01"));
+    await assert.rejects(late(), code("42P01"));
+    await sql.execute(`CREATE TABLE ${schema}.late AS SELECT 7 AS n`);
+    assert.deepEqual(await late(), [{ n: 7 }]);
+    await sql.execute(`ALTER TABLE ${schema}.late ADD COLUMN m text`);
+    assert.deepEqual(await late(), [{ n: 7 }]);
+    await sql.execute(`DROP TABLE ${schema}.late; CREATE TABLE ${schema}.late AS SELECT 8 AS n`);
+    assert.deepEqual(await late(), [{ n: 8 }]);
+  });
+
+  test("more statements than are kept prepared", async (sql) => {
+    for (const [round, from] of [[1, 0], [2, 980]] as const) {
+      for (let n = from; n < 1_020; n++) {
+        const [row] = await sql.query<{ n: number }>(`SELECT $1::integer + ${n} AS n`, [round]);
+        assert.equal(row?.n, round + n);
+      }
+    }
   });
 
   test("a transaction commits what it did when its work resolves", async (sql, schema) => {

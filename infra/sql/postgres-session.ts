@@ -5,22 +5,7 @@ import { from as copyFrom } from "pg-copy-streams";
 import { copyText } from "./copy-text.ts";
 import { type CopyValue, SqlError, type SqlTransaction } from "./port.ts";
 import { leavesConnectionUsable, sqlErrorOf } from "./postgres-error.ts";
-
-/** Statements prepared per connection at most; what comes later is planned anew each time. */
-const maximumStatements = 1000;
-
-/** Names under which statements are prepared, the same on every connection of a pool. */
-export class StatementNames {
-  readonly #names = new Map<string, string>();
-
-  nameOf(text: string): string | undefined {
-    const known = this.#names.get(text);
-    if (known !== undefined || this.#names.size >= maximumStatements) return known;
-    const name = `s${this.#names.size}`;
-    this.#names.set(text, name);
-    return name;
-  }
-}
+import type { StatementNames } from "./statement-names.ts";
 
 /** What one borrower does on one connection: one statement after the other, until it is ended. */
 export class Session implements SqlTransaction {

@@ -1,8 +1,9 @@
 import pg, { type PoolClient } from "pg";
 import type { CopyValue, Sql, SqlTransaction } from "./port.ts";
 import { sqlErrorOf } from "./postgres-error.ts";
-import { Session, StatementNames } from "./postgres-session.ts";
+import { Session } from "./postgres-session.ts";
 import { columnTypes } from "./postgres-types.ts";
+import { StatementNames } from "./statement-names.ts";
 
 export interface PostgresOptions {
   /** `postgres://user:password@host:port/database`, with `?sslmode=verify-full` where it is not loopback. */

@@ -8,6 +8,7 @@ import {
 } from "../port.ts";
 import { copyText } from "../copy-text.ts";
 import { FolderInUse, FolderUnreadable } from "./folder.ts";
+import { Statements } from "./statements.ts";
 
 /** PostgreSQL in the thread that calls this: see `openPglite`. */
 export async function openInThread(folder: string | undefined): Promise<Sql> {
@@ -37,8 +38,11 @@ async function startIn(folder: string): Promise<PGlite> {
   });
 }
 
-function start(dataDir: string | undefined): Promise<PGlite> {
-  return PGlite.create({ dataDir, parsers: { [types.INT8]: Number } });
+/** Each statement is planned once: see `openPostgres`. */
+async function start(dataDir: string | undefined): Promise<PGlite> {
+  const database = await PGlite.create({ dataDir, parsers: { [types.INT8]: Number } });
+  await database.exec("SET plan_cache_mode = force_generic_plan");
+  return database;
 }
 
 async function exists(path: string): Promise<boolean> {
@@ -50,16 +54,25 @@ async function exists(path: string): Promise<boolean> {
 
 class Queries implements SqlQueries {
   readonly #session: PGlite | Transaction;
+  /** In this session's turn. */
+  readonly #prepared: Statements["query"];
   readonly #failed: () => void;
 
-  constructor(session: PGlite | Transaction, failed: () => void = () => {}) {
+  constructor(
+    session: PGlite | Transaction,
+    prepared: Statements["query"],
+    failed: () => void = () => {},
+  ) {
     this.#session = session;
+    this.#prepared = prepared;
     this.#failed = failed;
   }
 
   async query<Row>(text: string, parameters: readonly unknown[] = []): Promise<Row[]> {
     return await this.#run(async () =>
-      (await this.#session.query<Row>(text, [...parameters])).rows
+      parameters.length > 0
+        ? await this.#prepared<Row>(text, parameters)
+        : (await this.#session.query<Row>(text)).rows
     );
   }
 
@@ -90,11 +103,18 @@ class Queries implements SqlQueries {
 
 class PgliteSql extends Queries implements Sql {
   readonly #database: PGlite;
+  readonly #statements: Statements;
   readonly #release: () => void;
 
   constructor(database: PGlite, release: () => void) {
-    super(database);
+    const statements = new Statements(database);
+    super(
+      database,
+      (text, parameters) =>
+        database._runExclusiveTransaction(() => statements.query(text, parameters)),
+    );
     this.#database = database;
+    this.#statements = statements;
     this.#release = release;
   }
 
@@ -103,7 +123,14 @@ class PgliteSql extends Queries implements Sql {
     try {
       return await this.#database.transaction(async (session) => {
         let failed = false;
-        const queries = new Queries(session, () => failed = true);
+        const queries = new Queries(
+          session,
+          (text, parameters) => {
+            if (session.closed) throw new SqlError("25P01", "the transaction has ended");
+            return this.#statements.query(text, parameters);
+          },
+          () => failed = true,
+        );
         try {
           const result = await work(queries);
           // COMMIT of an aborted transaction is a silent ROLLBACK; this asks, and throws 25P02.
@@ -129,6 +156,7 @@ class PgliteSql extends Queries implements Sql {
 }
 
 function sqlError(error: unknown): SqlError {
+  if (error instanceof SqlError) return error;
   const code = error instanceof Error && "code" in error ? error.code : undefined;
   const known = typeof code === "string" && /^[0-9A-Z]{5}$/.test(code) ? code : "08000";
   return new SqlError(known, error instanceof Error ? error.message : String(error), {
