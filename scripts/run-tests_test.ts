@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
+import { testFiles } from "./test/files.ts";
 
 const runner = fileURLToPath(new URL("./run-tests.ts", import.meta.url));
 
@@ -90,3 +92,25 @@ for (const [claim, files, args, expected] of cases) {
     assert.deepEqual(await run(files, args), expected);
   });
 }
+
+Deno.test("deno task test: finds the files that deno test finds", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const names = ["a_test.ts", "b.test.js", "test.ts", "d/e_test.tsx", "f.ts", "latest.ts"];
+    for (const name of [...names, ".g/h_test.ts", "node_modules/i/j_test.ts"]) {
+      await Deno.mkdir(join(folder, dirname(name)), { recursive: true });
+      await Deno.writeTextFile(join(folder, name), `Deno.test("one", () => {});`);
+    }
+    const { stdout } = await new Deno.Command(Deno.execPath(), {
+      args: ["test", "--no-check", "--no-config", "."],
+      cwd: folder,
+      env: { NO_COLOR: "1" },
+      stderr: "null",
+    }).output();
+    const run = new TextDecoder().decode(stdout).matchAll(/^running 1 test from \.\/(.*)$/gm);
+    const found = await Array.fromAsync(testFiles(folder), (file) => relative(folder, file));
+    assert.deepEqual(found.sort(), Array.from(run, ([, file]) => file).sort());
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});

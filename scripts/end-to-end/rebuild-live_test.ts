@@ -24,7 +24,7 @@ if (missing.length > 0) {
   Deno.test("the stack, under load: rebuilds killed and resumed, a rollback, one called off, a poison event", async (t) => {
     const seed = Math.trunc(Math.random() * 2 ** 31);
     const random = new Random(seed);
-    await using stack = await startStack();
+    await using stack = await startStack({ compiled: full });
     await using society = await Society.prepare(stack, seed);
     await using operator = new Operator(stack.env);
     const step = async (name: string, body: () => Promise<void>) => {
@@ -97,6 +97,7 @@ if (missing.length > 0) {
   });
 }
 
+const full = Deno.env.get("REBUILD_LIVE") === "full";
 /** What is asked for in a second, posts among the writes. */
 const asked: Rates = { reads: 1_000, writes: 200 };
 /** As many at least, posts and what is looked for at once. */
@@ -109,9 +110,7 @@ const fewest = 20;
 function within({ reads, writes }: Rates): Rates {
   const some = Math.min(asked.reads, reads / 20);
   const left = Math.max(fewest, (1 / 4 - some / reads) * writes);
-  const rates = Deno.env.get("REBUILD_LIVE") === "full"
-    ? asked
-    : { reads: some, writes: Math.min(asked.writes, left) };
+  const rates = full ? asked : { reads: some, writes: Math.min(asked.writes, left) };
   console.log(
     `${Math.round(reads)} reads or ${Math.round(writes)} writes a second at most; ` +
       `now ${Math.round(rates.reads)} and ${Math.round(rates.writes)}`,

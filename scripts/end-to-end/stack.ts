@@ -35,8 +35,11 @@ async function noOtherStack(): Promise<Deno.FsFile> {
   return file;
 }
 
-/** In a temporary folder, on free ports; it ends with this process even when that is killed. */
-export async function startStack(): Promise<RunningStack> {
+/**
+ * In a temporary folder, on free ports; it ends with this process even when that is killed.
+ * @param compiled whether brokers get all of Java's compilers, which takes minutes to pay.
+ */
+export async function startStack({ compiled = false } = {}): Promise<RunningStack> {
   const alone = await noOtherStack();
   const folder = await Deno.makeTempDir({ prefix: "shutterlog-stack-" });
   // Servers that refuse root run as accounts of their own.
@@ -49,7 +52,8 @@ export async function startStack(): Promise<RunningStack> {
   };
   try {
     const layout = await keptLayout(folder, true);
-    const options = { ...testSettings, lifetime: "of its starter" } as const;
+    const lifetime = "of its starter";
+    const options = { ...testSettings, lifetime, shortLived: !compiled } as const;
     const parts = await partsOf(folder, layout, servers, options);
     started.push(...parts.flatMap((part) => part.servers));
     await Promise.all(parts.map((part) => part.start()));

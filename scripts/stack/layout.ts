@@ -75,6 +75,8 @@ export interface PartOptions {
   /** "until stopped" when left out. */
   readonly lifetime?: Lifetime;
   readonly kafkaHeap?: string;
+  /** See `KafkaOptions`. */
+  readonly shortLived?: boolean;
   readonly postgres?: Readonly<Record<string, string>>;
   readonly redis?: Readonly<Record<string, string>>;
 }
@@ -100,6 +102,7 @@ export async function partsOf(
         ports: ports.kafka,
         controllerPorts: ports.kafkaController,
         ...(options.kafkaHeap !== undefined && { heap: options.kafkaHeap }),
+        ...(options.shortLived !== undefined && { shortLived: options.shortLived }),
       });
       const start = () => prepare().then(() => startEach(servers));
       return { kind: "kafka", servers, start, env: { KAFKA_BROKERS: brokers } };
