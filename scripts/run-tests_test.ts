@@ -93,16 +93,18 @@ for (const [claim, files, args, expected] of cases) {
   });
 }
 
-Deno.test("deno task test: finds the files that deno test finds", async () => {
+Deno.test("deno task test: finds the files that deno test finds, but for hidden ones", async () => {
   const folder = await Deno.makeTempDir();
   try {
     const names = ["a_test.ts", "b.test.js", "test.ts", "d/e_test.tsx", "f.ts", "latest.ts"];
-    for (const name of [...names, ".g/h_test.ts", "node_modules/i/j_test.ts"]) {
+    for (const name of [...names, "node_modules/g/h_test.ts"]) {
       await Deno.mkdir(join(folder, dirname(name)), { recursive: true });
       await Deno.writeTextFile(join(folder, name), `Deno.test("one", () => {});`);
     }
+    await Deno.mkdir(join(folder, ".hidden"));
+    await Deno.writeTextFile(join(folder, ".hidden/i_test.ts"), "");
     const { stdout } = await new Deno.Command(Deno.execPath(), {
-      args: ["test", "--no-check", "--no-config", "."],
+      args: ["test", "--no-check", "--no-config", "--ignore=.hidden", "."],
       cwd: folder,
       env: { NO_COLOR: "1" },
       stderr: "null",

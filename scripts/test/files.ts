@@ -1,6 +1,6 @@
 import { join } from "node:path";
 
-/** The test files below a folder, as `deno test` finds them: nothing hidden, nothing installed. */
+/** The test files below a folder, by the names that `deno test` goes by; none in hidden folders. */
 export async function* testFiles(folder: string): AsyncGenerator<string> {
   for await (const { name, isDirectory } of Deno.readDir(folder)) {
     if (name.startsWith(".") || name === "node_modules") continue;
