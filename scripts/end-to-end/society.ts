@@ -35,7 +35,7 @@ export interface Traffic {
   readonly longestAwaited: number;
 }
 
-/** Of their past: a quarter of a minute's filling, beside all that they do. */
+/** Of their past. */
 const events = 15_000;
 const readers = 150;
 const postsPerSecond = 10;
