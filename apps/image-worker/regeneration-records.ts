@@ -2,6 +2,7 @@ import { z } from "zod";
 import { partitionCount } from "../../domain/event.ts";
 import { accountId, mediaId } from "../../domain/values.ts";
 import type { LogRecord, NewRecord, TopicSpec } from "../../infra/event-log/port.ts";
+import { lane } from "../lane-topics.ts";
 
 /** Media whose variants are to be made again, and what became of each. Beside the facts. */
 export const regenerations = "media-regenerations";
@@ -12,8 +13,11 @@ export const retirements = "variant-retirements";
 /** Milliseconds: longer than anyone works on a regeneration. */
 const retentionMs = 7 * 24 * 60 * 60 * 1000;
 
-export const regenerationTopics: readonly TopicSpec[] = [regenerations, retirements]
-  .map((name) => ({ name, partitions: partitionCount, retentionMs }));
+/** What makes variants is shared by as many workers as uploads are. */
+export const regenerationTopics: readonly TopicSpec[] = [
+  { ...lane(regenerations, retentionMs), partitions: partitionCount },
+  lane(retirements, retentionMs),
+];
 
 const medium = { mediaId, ownerId: accountId, recipe: z.int().positive() };
 

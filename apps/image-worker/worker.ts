@@ -8,6 +8,7 @@ import { carriedOn, tracedRecord } from "../../infra/event-log/tracing.ts";
 import { type ObjectStore, StoreUnavailable } from "../../infra/object-store/port.ts";
 import { noteFailure } from "../../infra/telemetry/tracing.ts";
 import { inParallel } from "../in-parallel.ts";
+import { lane } from "../lane-topics.ts";
 import { makeVariants } from "./medium.ts";
 import { attempts, attemptSeconds, variantsSeconds, whileInHand } from "./metrics.ts";
 import type { ImageWorkerOptions } from "./options.ts";
@@ -33,10 +34,9 @@ const mediaTopic = "media";
 
 /** What an image worker reads and writes. */
 export const imageWorkerTopics: readonly TopicSpec[] = [
-  ...[mediaTopic, retryTopic, deadLetterTopic].map((name) => ({
-    name,
-    partitions: partitionCount,
-  })),
+  { name: mediaTopic, partitions: partitionCount },
+  lane(retryTopic),
+  lane(deadLetterTopic),
   ...regenerationTopics,
 ];
 

@@ -56,6 +56,17 @@ export function testEventLog(name: string, create: () => Promise<LogUnderTest>):
   );
 
   must(
+    "ensureTopics: where any number does, a topic keeps what it was made with",
+    async (bench) => {
+      const log = await bench.open();
+      const lane = { name: await bench.topic(log, 3), partitions: 2, anyNumber: true } as const;
+      await log.ensureTopics([lane]);
+      assert.deepEqual(await log.inspectTopics([lane]), []);
+      assert.equal((await log.watermarks([lane.name])).length, 3);
+    },
+  );
+
+  must(
     "inspectTopics: names what differs and what is not there, and creates nothing",
     async (bench) => {
       const log = await bench.open();

@@ -46,6 +46,11 @@ export interface EventLog {
 export interface TopicSpec {
   readonly name: string;
   readonly partitions: number;
+  /**
+   * It is made with so many partitions, and used with however many it has: for what is no fact, and
+   * read by nobody who counts on their number.
+   */
+  readonly anyNumber?: true;
   /** Milliseconds after which records may be removed; for ever when left out, as facts are kept. */
   readonly retentionMs?: number;
 }

@@ -1,6 +1,6 @@
 import type { TextSealer } from "../../infra/event-log/codec.ts";
 import type { EventLog, LogRecord, TopicPartition } from "../../infra/event-log/port.ts";
-import type { Sql } from "../../infra/sql/port.ts";
+import type { Sql, SqlTransaction } from "../../infra/sql/port.ts";
 import {
   CheckpointMoved,
   loadCheckpoints,
@@ -8,13 +8,13 @@ import {
   moveCheckpoints,
   placeOf,
 } from "./checkpoints.ts";
-import { type DeadLetter, park, parkedKeys } from "./dead-letters.ts";
+import { type DeadLetter, hasLetters, park, parkedKeys } from "./dead-letters.ts";
 import type { KeyMemory } from "./key-memory.ts";
 import { atVersions, type Versions } from "./live-schemas.ts";
 import { batchSeconds, eventsApplied } from "./metrics.ts";
 import type { Progress } from "./progress.ts";
 import type { Projection, Recorded } from "./projection.ts";
-import { applyFitting, type Reading, readRecords } from "./readings.ts";
+import { applyFitting, liesInTheData, type Reading, readRecords, recordedOf } from "./readings.ts";
 
 /** A record that a strict reader cannot apply. Nothing of its batch was kept. */
 export class UnfitRecord extends Error {
@@ -63,6 +63,11 @@ export class Applier {
   readonly #versions: Versions;
   /** What the checkpoints were when last read or moved. The database's compare-and-set decides. */
   #next: Map<string, number> = new Map();
+  /**
+   * Whether any key may be parked. Who parks one moves its partition's checkpoint in the same
+   * transaction, so a no is out of date only once a checkpoint is, and that is found out.
+   */
+  #anyParked = true;
 
   constructor(options: ApplierOptions) {
     this.#options = options;
@@ -114,7 +119,10 @@ export class Applier {
   }
 
   async #reload(): Promise<void> {
-    this.#next = await loadCheckpoints(this.#options.sql, this.#options.projection);
+    const { sql, projection } = this.#options;
+    this.#next = await loadCheckpoints(sql, projection);
+    // After the checkpoints: what has been parked up to them is seen.
+    this.#anyParked = await hasLetters(sql, projection);
   }
 
   /** A checkpoint lies behind the consumer when the database was restored from a backup. */
@@ -150,25 +158,38 @@ export class Applier {
     for (const move of moves) this.#next.set(placeOf(move), move.next);
     stopTimer();
     eventsApplied.inc({ projection: projection.name }, records.length - letters.length);
-    progress.notify();
-    if (letters.length > 0) onParked?.(letters);
+    progress.notify(projection.name);
+    if (letters.length === 0) return;
+    this.#anyParked = true;
+    onParked?.(letters);
   }
 
-  #applyWithin(
+  /** The whole batch at once, as nearly all of them fit; else what fits of it. */
+  async #applyWithin(
     projection: Extract<Projection, { kind: "transactional" }>,
     readings: readonly Reading[],
     moves: readonly Move[],
     refuse: (letters: readonly DeadLetter[]) => void,
   ): Promise<DeadLetter[]> {
-    const { sql, durable = true, memory } = this.#options;
-    return sql.transaction(async (transaction) => {
-      if (!durable) await transaction.execute("SET LOCAL synchronous_commit = off");
-      await moveCheckpoints(transaction, projection, moves);
+    const { memory } = this.#options;
+    const readable = recordedOf(readings);
+    if (readable.length === readings.length && (memory || !this.#anyParked)) {
+      try {
+        await this.#batch(
+          projection,
+          moves,
+          (_, target) => projection.apply(readable, target, memory),
+        );
+        return [];
+      } catch (error) {
+        if (error instanceof CheckpointMoved || !liesInTheData(error, projection.kind)) throw error;
+      }
+    }
+    return await this.#batch(projection, moves, async (transaction, target) => {
       const records = readings.map(({ record }) => record);
       const parked = memory
         ? new Set<string>()
         : await parkedKeys(transaction, projection, records);
-      const target = atVersions(transaction, this.#versions);
       const attempt = async (events: readonly Recorded[]) => {
         await transaction.execute("SAVEPOINT attempt");
         try {
@@ -186,6 +207,20 @@ export class Applier {
     });
   }
 
+  /** Does this, and moves the checkpoints, in one transaction. */
+  #batch<T>(
+    projection: Projection,
+    moves: readonly Move[],
+    work: (transaction: SqlTransaction, target: SqlTransaction) => Promise<T>,
+  ): Promise<T> {
+    const { sql, durable = true } = this.#options;
+    return sql.transaction(async (transaction) => {
+      if (!durable) await transaction.execute("SET LOCAL synchronous_commit = off");
+      await moveCheckpoints(transaction, projection, moves);
+      return await work(transaction, atVersions(transaction, this.#versions));
+    });
+  }
+
   async #applyThenMove(
     projection: Extract<Projection, { kind: "effect" }>,
     readings: readonly Reading[],
@@ -199,7 +234,7 @@ export class Applier {
       const position = lasts(records);
       while (!await progress.reached(position, projection.after, patience)) signal.throwIfAborted();
     }
-    const parked = await parkedKeys(sql, projection, records);
+    const parked = this.#anyParked ? await parkedKeys(sql, projection, records) : new Set<string>();
     const letters = await applyFitting(
       readings,
       parked,
@@ -208,10 +243,11 @@ export class Applier {
     );
     refuse(letters);
     signal.throwIfAborted();
-    await sql.transaction(async (transaction) => {
-      await moveCheckpoints(transaction, projection, moves);
-      await park(transaction, projection, letters);
-    });
+    // Alone they are moved each for itself: whichever has been, its records have had their effect.
+    if (letters.length === 0) await moveCheckpoints(sql, projection, moves);
+    else {
+      await this.#batch(projection, moves, (transaction) => park(transaction, projection, letters));
+    }
     return letters;
   }
 }

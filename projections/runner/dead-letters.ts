@@ -19,6 +19,19 @@ export function keyOf({ topic, key }: { topic: string; key: string }): string {
   return `${topic}/${storable(key)}`;
 }
 
+/** Whether anything is parked. */
+export async function hasLetters(
+  sql: SqlQueries,
+  { name, version }: Projection,
+): Promise<boolean> {
+  const [row] = await sql.query<{ some: boolean }>(
+    `SELECT EXISTS (
+       SELECT FROM projections.dead_letters WHERE projection = $1 AND version = $2) AS some`,
+    [name, version],
+  );
+  return row?.some ?? false;
+}
+
 /** Which keys of these records have dead letters, so that whatever follows must wait behind them. */
 export async function parkedKeys(
   sql: SqlQueries,

@@ -72,13 +72,19 @@ export class Progress {
       };
       const timer = setTimeout(() => waiter.settle(false), timeoutMs);
       this.#waiters.add(waiter);
-      this.notify();
+      this.#lookAtOnce();
       if (!this.#polling) this.#poll();
     });
   }
 
-  /** Looks at once: a runner in this process has committed. Costs nothing while nobody waits. */
-  notify(): void {
+  /** Looks at once if somebody waits for it: a runner in this process has committed. */
+  notify(projection: string): void {
+    for (const { projections } of this.#waiters) {
+      if (projections.includes(projection)) return this.#lookAtOnce();
+    }
+  }
+
+  #lookAtOnce(): void {
     this.#woken = true;
     this.#pause = this.#pauses.shortest;
     this.#wake();

@@ -85,10 +85,10 @@ Deno.test("projections.live and projections.checkpoints", async (t) => {
           progress.reached([place(offset)], ["read_model"], 30_000)
         );
         await go(1, 7);
-        progress.notify();
+        progress.notify("read_model");
         assert.deepEqual(await Promise.all(waits), [true, true, true]);
         const { queries } = asked;
-        progress.notify();
+        progress.notify("read_model");
         await sql.query("SELECT 1");
         assert.equal(asked.queries, queries);
       },

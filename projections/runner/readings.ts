@@ -11,6 +11,11 @@ export type Reading =
   | { readonly record: LogRecord; readonly recorded: Recorded }
   | { readonly record: LogRecord; readonly letter: DeadLetter };
 
+/** The events of what could be read. */
+export function recordedOf(readings: readonly Reading[]): Recorded[] {
+  return readings.flatMap((reading) => "recorded" in reading ? [reading.recorded] : []);
+}
+
 /**
  * Decodes records; one that is no event of ours is a reading with a letter.
  * @throws whatever the sealer throws when a key cannot be reached: that is not the record's fault.
@@ -57,7 +62,7 @@ const dataClasses = new Set([
  * the world. A transactional projection meets the world through SQL alone, so any other error it
  * throws is its own stumbling over the event. An effect projection says so with an UnreadableEvent.
  */
-function liesInTheData(error: unknown, kind: Projection["kind"]): boolean {
+export function liesInTheData(error: unknown, kind: Projection["kind"]): boolean {
   if (error instanceof SqlError) return dataClasses.has(error.code.slice(0, 2));
   return kind === "transactional" || error instanceof UnreadableEvent;
 }

@@ -13,7 +13,7 @@ import {
 } from "./dead-letters.ts";
 import { atVersions } from "./live-schemas.ts";
 import type { Projection, Recorded, TransactionalProjection } from "./projection.ts";
-import { applyFitting, type Reading, readRecords } from "./readings.ts";
+import { applyFitting, type Reading, readRecords, recordedOf } from "./readings.ts";
 import { redeliver } from "./redeliver.ts";
 
 export interface RedriveServices {
@@ -180,10 +180,6 @@ async function name(
   if (before?.category !== stuck.category || before.message !== stuck.message) {
     await relabel(sql, projection, parked, [stuck.offset], stuck);
   }
-}
-
-function recordedOf(readings: readonly Reading[]): Recorded[] {
-  return readings.flatMap((reading) => "recorded" in reading ? [reading.recorded] : []);
 }
 
 async function readLetters(

@@ -254,6 +254,22 @@ Deno.test("projections/runner", async (t) => {
       assert.deepEqual(await kept(), { [idOf(a)]: ["1", "2", "3", "4"] });
     });
 
+    await step("what another owner has parked holds back what follows of it", async (world) => {
+      const { log, captions, append, kept, letters } = world;
+      await append(captioned(a, 1), captioned(a, 2, "poison"), captioned(a, 3));
+      await ensureProjection(sql, log, captions);
+      const records = await recordsOf(world, idOf(a));
+      const next = applierOf(world);
+      await next.startAt(records.slice(0, 1));
+      await applierOf(world).take(records.slice(0, 2), never);
+      await next.take(records.slice(2), never);
+      assert.deepEqual(await kept(), { [idOf(a)]: ["1"] });
+      assert.deepEqual(await letters(), [
+        { key: idOf(a), record_offset: 1, category: "sql-23514" },
+        { key: idOf(a), record_offset: 2, category: "behind" },
+      ]);
+    });
+
     await step(
       "a batch lost before its commit leaves neither rows nor checkpoint and can come again",
       async (world) => {

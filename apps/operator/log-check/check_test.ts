@@ -188,12 +188,12 @@ each(
   },
 );
 
-Deno.test("log check: topics that differ and topics that are not there are named, and not made", async () => {
+Deno.test("log check: topics that are not there are named, and not made; lanes may have any number of partitions", async () => {
   await using world = await openEmbeddedWorld();
   const { log } = world.engines;
   await log.ensureTopics([{ name: purges, partitions: 3 }]);
   const { topics } = await world.ask("log.check", {});
-  assert.ok(topics.some((message) => message.includes(`${purges} has 3 partitions, not 16`)));
+  assert.ok(!topics.some((message) => message.includes(purges)));
   assert.ok(topics.some((message) => message.includes("no topic media-retries")));
   await assert.rejects(log.watermarks(["media-retries"]));
 });

@@ -47,14 +47,14 @@ export class Records {
     else if (problem) throw new TopicMismatch(problem.message);
   }
 
-  inspectTopic({ name, partitions }: TopicSpec): TopicProblem | undefined {
+  inspectTopic({ name, partitions, anyNumber }: TopicSpec): TopicProblem | undefined {
     const stored = this.#find(name);
     if (!stored) {
       const message =
         `there is no topic ${name}: the processes that need it create it as they start`;
       return { topic: name, absent: true, message };
     }
-    if (stored.partitions === partitions) return undefined;
+    if (stored.partitions === partitions || anyNumber) return undefined;
     const message = `topic ${name} has ${stored.partitions} partitions, not ${partitions}. They ` +
       `cannot be changed, since keys would move: ask for ${stored.partitions}, or move the log's ` +
       `file away with mv`;
