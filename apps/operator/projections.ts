@@ -92,7 +92,7 @@ function definitionOf(engines: OperatorEngines, name: string): Definition {
 }
 
 function servicesOf(engines: OperatorEngines): RebuildServices {
-  return { ...engines, announce: () => announce(engines) };
+  return { ...engines, announce: (projection) => announce(projection, engines) };
 }
 
 async function explained<T>(work: () => Promise<T>): Promise<T> {

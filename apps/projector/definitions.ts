@@ -1,7 +1,7 @@
 import type { Engines } from "../../infra/config/engines.ts";
 import { silentLogger } from "../../infra/telemetry/logger.ts";
 import { createCards } from "../../projections/cards/cards.ts";
-import { everything } from "../../projections/cards/keys.ts";
+import { everything, keptOf } from "../../projections/cards/keys.ts";
 import { createFeeds } from "../../projections/feeds/feeds.ts";
 import { verifyFeeds } from "../../projections/feeds/verify.ts";
 import { eachAccountId } from "../../projections/read-model/reads/each-account.ts";
@@ -32,9 +32,12 @@ export async function liveProjections(services: DefinitionServices): Promise<Pro
   return createDefinitions(services).map(({ name, at }) => at(versions.get(name) ?? 1).projection);
 }
 
-/** What is live is another version now: nobody is to show what was kept of the one before. */
-export async function announce({ cardCache }: Pick<Engines, "cardCache">): Promise<void> {
-  await cardCache.evict([everything]);
+/** Another version of it is live now: nobody is to show what was kept of the one before. */
+export async function announce(
+  projection: string,
+  { cardCache }: Pick<Engines, "cardCache">,
+): Promise<void> {
+  if (keptOf.includes(projection)) await cardCache.evict([everything]);
 }
 
 /** Feeds carried over at a time. */

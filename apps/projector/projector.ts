@@ -51,7 +51,7 @@ export function runProjector(
         sealer,
         logger,
         progress,
-        announce: () => announce(engines),
+        announce: (projection) => announce(projection, engines),
       }),
     );
 

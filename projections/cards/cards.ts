@@ -4,7 +4,7 @@ import type { DomainEvent } from "../../domain/events.ts";
 import type { CardCache } from "../../infra/card-cache/port.ts";
 import type { LiveSql } from "../runner/live-schemas.ts";
 import type { EffectProjection } from "../runner/projection.ts";
-import { inGeneration, keyOf } from "./keys.ts";
+import { firstGeneration, generationOf, inGeneration, keyOf } from "./keys.ts";
 
 /**
  * Evicts what an event has changed from the caches of the query edges, once the database has the
@@ -27,7 +27,7 @@ export function createCards(
     async apply(events) {
       const keys = new Set(events.flatMap(({ event }) => changedBy(event)));
       if (keys.size === 0) return;
-      const { generation, recent } = await live?.refresh() ?? { generation: 0, recent: 0 };
+      const { generation, recent } = live ? generationOf(await live.refresh()) : firstGeneration;
       const generations = Array.from({ length: recent + 1 }, (_, back) => generation - back);
       await cardCache.evict(
         generations.flatMap((one) => Array.from(keys, (key) => inGeneration(one, key))),

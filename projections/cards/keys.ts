@@ -1,3 +1,5 @@
+import type { Pointer } from "../runner/live-schemas.ts";
+
 /**
  * What is kept of the read model and the manifests between readings, each part under a key of its own,
  * so that a change evicts one key however many cards show it: a card is put together from its post,
@@ -22,6 +24,28 @@ export function partsOf(
   const [kind = "", id = "", of = ""] = key.split(":");
   return { kind, id, of };
 }
+
+/** What is kept is read from these; a switch of any other leaves it as it is. */
+export const keptOf: readonly string[] = ["read_model", "manifests"];
+
+/** What is live of the projections that are kept of. */
+export interface Generation {
+  /** Goes up with every switch of any of them. */
+  readonly generation: number;
+  /** Switches so recent that others may still go by a generation before them. */
+  readonly recent: number;
+}
+
+export function generationOf({ switches }: Pick<Pointer, "switches">): Generation {
+  const known = keptOf.flatMap((name) => switches.get(name) ?? []);
+  return {
+    generation: known.reduce((sum, { count }) => sum + count, 0),
+    recent: known.filter(({ recent }) => recent).length,
+  };
+}
+
+/** Without versions that change. */
+export const firstGeneration: Generation = { generation: 0, recent: 0 };
 
 /**
  * What is shared by processes is kept under the generation of the projections it was read from: after

@@ -39,10 +39,15 @@ export function atVersions(queries: SqlQueries, versions: Versions): SqlQueries 
 /** What is live. Not changed once made. */
 export interface Pointer {
   readonly versions: Versions;
-  /** Goes up with every switch of any projection: what is cached of them is cached under it. */
-  readonly generation: number;
-  /** Switches so recent that others may still go by the pointer before them. */
-  readonly recent: number;
+  readonly switches: ReadonlyMap<string, Switches>;
+}
+
+/** Of one projection. */
+export interface Switches {
+  /** Goes up with every switch. */
+  readonly count: number;
+  /** Whether the last is so recent that others may still go by the pointer before it. */
+  readonly recent: boolean;
 }
 
 /** How old, in milliseconds, the pointer may be that a query follows. */
@@ -155,8 +160,10 @@ export class LiveSql implements SqlQueries {
       : new Map(rows.map(({ projection, version }) => [projection, version]));
     const pointer = {
       versions,
-      generation: rows.reduce((sum, { switches }) => sum + switches, 0),
-      recent: rows.filter(({ recent }) => recent).length,
+      switches: new Map(rows.map((row) => [
+        row.projection,
+        { count: row.switches, recent: row.recent },
+      ])),
     };
     if (invalidations === this.#invalidations) this.#current = { pointer, readAt };
     return pointer;

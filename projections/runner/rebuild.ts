@@ -20,7 +20,7 @@ export interface RebuildServices {
   readonly sql: Sql;
   readonly sealer: TextSealer;
   /** See `superviseProjections`. */
-  announce(): Promise<void>;
+  announce(projection: string): Promise<void>;
   readonly lanes?: number;
   /** See `Filling`: where a thread may have engines of its own. */
   readonly openLaneThread?: OpenLaneThread;

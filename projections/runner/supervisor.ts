@@ -11,8 +11,8 @@ const lookAgainAfter = 1_000;
 
 export interface SupervisorOptions extends Omit<ProjectorOptions, "projections"> {
   readonly definitions: readonly Definition[];
-  /** What is live is another version now: whoever keeps something of it must forget it. */
-  announce(): Promise<void>;
+  /** Another version of it is live now: whoever keeps something of it must forget that. */
+  announce(projection: string): Promise<void>;
 }
 
 /**
@@ -150,13 +150,15 @@ async function keepPrevious(sql: Sql): Promise<void> {
 }
 
 /** Told before it is recorded: killed in between, it is told again. */
-export async function announceSwitches(sql: Sql, announce: () => Promise<void>): Promise<void> {
+export async function announceSwitches(
+  sql: Sql,
+  announce: (projection: string) => Promise<void>,
+): Promise<void> {
   const switched = await sql.query<{ projection: string; switches: number }>(
     "SELECT projection, switches FROM projections.live WHERE NOT announced",
   );
-  if (switched.length === 0) return;
-  await announce();
   for (const { projection, switches } of switched) {
+    await announce(projection);
     await sql.query(
       "UPDATE projections.live SET announced = true WHERE projection = $1 AND switches = $2",
       [projection, switches],

@@ -1,7 +1,7 @@
 import type { CardCache, Claim } from "../../../infra/card-cache/port.ts";
 import type { SqlQueries } from "../../../infra/sql/port.ts";
 import type { Logger } from "../../../infra/telemetry/logger.ts";
-import { inGeneration } from "../../../projections/cards/keys.ts";
+import { firstGeneration, generationOf, inGeneration } from "../../../projections/cards/keys.ts";
 import { partReads } from "./metrics.ts";
 import type { Part, Parts } from "./parts.ts";
 import type { LiveSql } from "../../../projections/runner/live-schemas.ts";
@@ -34,7 +34,7 @@ export class SharedParts implements Parts {
   async get<Value>(part: Part<Value>, ids: readonly string[]): Promise<ReadonlyMap<string, Value>> {
     if (ids.length === 0) return new Map();
     // Read before the database is, and never later than what it reads.
-    const { generation } = await this.#live?.pointer() ?? { generation: 0 };
+    const { generation } = this.#live ? generationOf(await this.#live.pointer()) : firstGeneration;
     const keys = ids.map((id) => inGeneration(generation, part.key(id)));
     const taken = await this.#cache.take(keys).catch((error) => {
       this.#logger.warn("the card cache cannot be reached", { error });

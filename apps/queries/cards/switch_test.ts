@@ -82,7 +82,7 @@ Deno.test("cards: after a switch nobody is shown what was kept of the version be
 
   await switchTo(sql, 2);
   assert.equal(await first.caption(), "Dawn", "warm, and not told");
-  await announce({ cardCache });
+  await announce("read_model", { cardCache });
   await first.hydration.caughtUp();
   assert.deepEqual([await first.caption(), await second.caption()], ["Dusk", "Dusk"]);
 
@@ -101,11 +101,46 @@ Deno.test("cards: after a switch nobody is shown what was kept of the version be
   const { cards: [card] } = await late.hydrate(undefined, [post]);
   assert.match(card?.item ?? "", /Midnight/);
 
-  await announce({ cardCache });
+  await announce("read_model", { cardCache });
   await first.hydration.caughtUp();
   assert.equal(await first.caption(), "Dawn", "back at version 1, which says so");
   for (const { hydration } of [first, second]) await hydration.stop();
   await late.stop();
+  await sql.close();
+});
+
+Deno.test("cards: a switch of feeds leaves what is kept as it is, here and in other processes", async () => {
+  const { sql } = await openVersions();
+  await sql.execute("INSERT INTO projections.live (projection, version) VALUES ('feeds', 1)");
+  const cardCache = createMemoryCardCache();
+  let readings = 0;
+  const process = () => {
+    const live = new LiveSql({
+      ...{ execute: (text) => sql.execute(text), copy: (...args) => sql.copy(...args) },
+      query: (text, parameters) => {
+        if (/read_model_v1/.test(text)) readings++;
+        return sql.query(text, parameters);
+      },
+    });
+    return new Hydration({ sql: live, live, cardCache, logger: silentLogger });
+  };
+  const [first, second] = [process(), process()];
+  await first.hydrate(undefined, [post]);
+  await first.stop();
+  assert.ok(readings > 0);
+  readings = 0;
+  await sql.execute(
+    `UPDATE projections.live SET version = 2, switches = 1, switched_at = clock_timestamp()
+     WHERE projection = 'feeds'`,
+  );
+  await announce("feeds", { cardCache });
+  await second.hydrate(undefined, [post]);
+  assert.equal(readings, 0, "found in the cache that is shared");
+  await announce("feeds", { cardCache });
+  await second.caughtUp();
+  await second.hydrate(undefined, [post]);
+  assert.equal(readings, 0);
+  await second.stop();
   await sql.close();
 });
 
