@@ -5,7 +5,7 @@ import { idOf, now } from "../../domain/given_when_then.ts";
 import { newId } from "../../infra/event-log/ids.ts";
 import type { LogRecord } from "../../infra/event-log/port.ts";
 import { openPglite } from "../../infra/sql/pglite.ts";
-import type { Sql } from "../../infra/sql/port.ts";
+import type { Sql, SqlTransaction } from "../../infra/sql/port.ts";
 import { openPostgres } from "../../infra/sql/postgres.ts";
 import { createDatabase, onPostgres } from "../../infra/sql/postgres_fixture.ts";
 import { readModel } from "../read-model/read-model.ts";
@@ -13,6 +13,8 @@ import { Applier } from "./applier.ts";
 import { ensureProjection } from "./control.ts";
 import { dump, encodeAll, openSealer, WrittenLog } from "./harness.ts";
 import { Progress } from "./progress.ts";
+import { define } from "./projection.ts";
+import { switchLive } from "./switch.ts";
 
 const schema = "read_model_v1";
 const never = new AbortController().signal;
@@ -166,6 +168,29 @@ onPostgres("projections/runner", (server) => {
               sum(post_count)::bigint AS posts FROM ${schema}.account_counts`,
     );
     assert.deepEqual(counted, [{ followers: 40 * 39, following: 40 * 39, posts: 40 }]);
+  });
+
+  test("a switch gives way to a batch that wants what it holds", async (open) => {
+    const [sql, log] = [await open(), new WrittenLog([], 4)];
+    for (const version of [1, 2]) await ensureProjection(sql, log, { ...readModel, version });
+    const batch = (transaction: SqlTransaction, topic: string) =>
+      transaction.query(
+        "SELECT FROM projections.checkpoints WHERE version = 1 AND topic = $1 FOR UPDATE",
+        [topic],
+      );
+    let switching: Promise<unknown> | undefined;
+    await sql.transaction(async (transaction) => {
+      await batch(transaction, "posts");
+      switching = switchLive({ log, sql, sealer: openSealer }, define(readModel), 1, 2, {
+        strict: true,
+        differences: [],
+      });
+      // The server looks for a circle once somebody has waited for a second, and tells that one off.
+      await new Promise((resolve) => setTimeout(resolve, 1_500));
+      await batch(transaction, "accounts");
+    });
+    await switching;
+    assert.deepEqual(await sql.query("SELECT version FROM projections.live"), [{ version: 2 }]);
   });
 
   test("sessions ended by the server cost no record and apply none twice", async (open) => {

@@ -133,16 +133,23 @@ interface Checkpoint extends TopicPartition {
   readonly next_offset: number;
 }
 
-/** Nobody moves these until the transaction ends. */
+/**
+ * Nobody moves these until the transaction ends. A batch moves its own in whatever order the server
+ * finds them, so it and this may each hold one that the other waits for: this gives way before the
+ * server notices and tells one of them off, which might be the batch.
+ */
 async function lock(
   transaction: SqlTransaction,
   name: string,
   versions: readonly number[],
 ): Promise<Checkpoint[]> {
-  return await transaction.query<Checkpoint>(`${checkpointsByVersion} FOR UPDATE`, [
+  await transaction.execute(`SET LOCAL lock_timeout = ${patience}`);
+  const locked = await transaction.query<Checkpoint>(`${checkpointsByVersion} FOR UPDATE`, [
     name,
     versions,
   ]);
+  await transaction.execute("SET LOCAL lock_timeout = 0");
+  return locked;
 }
 
 async function checkpointsOf(
@@ -241,16 +248,18 @@ async function refuseParked(
   );
 }
 
-/** A batch and the switch may each hold a checkpoint that the other waits for; one is then told off. */
-const deadlock = "40P01";
+/** Milliseconds that one checkpoint is waited for: less than `deadlock_timeout`, which is 1 s. */
+const patience = 300;
+/** SQLSTATEs of a lock that was not to be had, for a time or in a circle. */
+const giveWay = new Set(["55P03", "40P01"]);
 
 async function retrying<T>(attempt: () => Promise<T>): Promise<T> {
   for (let attempts = 1;; attempts++) {
     try {
       return await attempt();
     } catch (error) {
-      const again = error instanceof SqlError && error.code === deadlock && attempts < 20;
-      if (!again) throw error;
+      if (!(error instanceof SqlError && giveWay.has(error.code)) || attempts >= 50) throw error;
+      await delay(patience * Math.random());
     }
   }
 }
