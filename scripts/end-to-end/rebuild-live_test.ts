@@ -36,7 +36,7 @@ if (missing.length > 0) {
     try {
       await step("in peace", async () => {
         rates = within(await society.capacity(3));
-        tell("in peace", (await society.during(rates, () => sleep(8_000)))[1]);
+        tell("in peace", (await society.during(rates, () => sleep(full ? warmUp : 8_000)))[1]);
       });
 
       await step("the read model, killed five times on the way", async () => {
@@ -100,6 +100,8 @@ if (missing.length > 0) {
 const full = Deno.env.get("REBUILD_LIVE") === "full";
 /** What is asked for in a second, posts among the writes. */
 const asked: Rates = { reads: 1_000, writes: 200 };
+/** Milliseconds in which programs that have just been started become as fast as they are. */
+const warmUp = 60_000;
 /** As many at least, posts and what is looked for at once. */
 const fewest = 20;
 

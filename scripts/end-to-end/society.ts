@@ -39,8 +39,11 @@ export interface Traffic {
 const events = 15_000;
 const readers = 150;
 const postsPerSecond = 10;
-/** Of those who read, and of those who write. */
-const connections = 32;
+/**
+ * Of those who read, and of those who write: so many have a request under way at once, or a queue would
+ * hold back who comes next. The gateway lets one address have 200.
+ */
+const connections = { reads: 64, writes: 120 } as const;
 
 /** People who have been there for a while, and those of them who read and write now. */
 export class Society implements AsyncDisposable {
@@ -126,12 +129,12 @@ export class Society implements AsyncDisposable {
 
   /** What the machine can do of each at a time, for some seconds, once its programs are warm. */
   async capacity(seconds: number): Promise<Rates> {
-    const measured = async (requests: readonly Request[]) => {
-      await load({ ...this.#order(requests), seconds });
-      const { answers, seconds: taken } = await load({ ...this.#order(requests), seconds });
+    const measured = async (kind: "reads" | "writes") => {
+      await load({ ...this.#order(kind), seconds });
+      const { answers, seconds: taken } = await load({ ...this.#order(kind), seconds });
       return answers / taken;
     };
-    return { reads: await measured(this.reads), writes: await measured(this.writes) };
+    return { reads: await measured("reads"), writes: await measured("writes") };
   }
 
   /**
@@ -146,8 +149,8 @@ export class Society implements AsyncDisposable {
     const ended = new Promise((resolve) => ending.signal.addEventListener("abort", resolve));
     const { signal } = ending;
     const parts = Promise.all([
-      load({ ...this.#order(this.reads), perSecond: rates.reads }, signal),
-      load({ ...this.#order(this.writes), perSecond: rates.writes - postsPerSecond }, signal),
+      load({ ...this.#order("reads"), perSecond: rates.reads }, signal),
+      load({ ...this.#order("writes"), perSecond: rates.writes - postsPerSecond }, signal),
       this.load.during(ended, { postsPerSecond, uploadsPerSecond: 0 }),
       readYourWrites.until(signal),
     ]);
@@ -165,9 +168,10 @@ export class Society implements AsyncDisposable {
     }
   }
 
-  #order(requests: readonly Request[]): Order {
+  #order(kind: "reads" | "writes"): Order {
     const { hostname, port } = new URL(this.baseUrl);
-    return { hostname, port: Number(port), requests: requests.map(requestText), connections };
+    const requests = this[kind].map(requestText);
+    return { hostname, port: Number(port), requests, connections: connections[kind] };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
