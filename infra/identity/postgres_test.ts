@@ -45,12 +45,15 @@ onPostgres("infra/identity", (server) => {
     const outcomes = new Set<string>();
     for (let round = 0; round < 40; round++) {
       const accountId = await registered(identity);
-      const creating = Array.from({ length: 4 }, () => {
+      const create = () => {
         const [familyId, tokenHash] = [newId(), newId()];
         return identity.createSession({ familyId, accountId, tokenHash, expiresAt });
-      });
-      await identity.close(accountId, record(accountId));
-      for (const outcome of await Promise.all(creating)) outcomes.add(outcome);
+      };
+      const before = Array.from({ length: round % 5 }, create);
+      const closing = identity.close(accountId, record(accountId));
+      const after = Array.from({ length: 4 - round % 5 }, create);
+      await closing;
+      for (const outcome of await Promise.all([...before, ...after])) outcomes.add(outcome);
     }
     deepStrictEqual(await sql.query("SELECT * FROM identity.sessions"), []);
     deepStrictEqual(outcomes, new Set(["created", "account-not-open"]), "they did not race");

@@ -174,15 +174,18 @@ export class Applier {
     const { memory } = this.#options;
     const readable = recordedOf(readings);
     if (readable.length === readings.length && (memory || !this.#anyParked)) {
+      let stumbled: unknown;
       try {
-        await this.#batch(
-          projection,
-          moves,
-          (_, target) => projection.apply(readable, target, memory),
-        );
+        await this.#batch(projection, moves, async (_, target) => {
+          await projection.apply(readable, target, memory).catch((error) => {
+            stumbled = error;
+            throw error;
+          });
+        });
         return [];
       } catch (error) {
-        if (error instanceof CheckpointMoved || !liesInTheData(error, projection.kind)) throw error;
+        // Troubles of the transaction itself are nobody's fault.
+        if (error !== stumbled || !liesInTheData(error, projection.kind)) throw error;
       }
     }
     return await this.#batch(projection, moves, async (transaction, target) => {
