@@ -15,6 +15,7 @@ import { batchSeconds, eventsApplied } from "./metrics.ts";
 import type { Progress } from "./progress.ts";
 import type { Projection, Recorded } from "./projection.ts";
 import { applyFitting, liesInTheData, type Reading, readRecords, recordedOf } from "./readings.ts";
+import { inSavepoint } from "./savepoint.ts";
 
 /** A record that a strict reader cannot apply. Nothing of its batch was kept. */
 export class UnfitRecord extends Error {
@@ -193,16 +194,8 @@ export class Applier {
       const parked = memory
         ? new Set<string>()
         : await parkedKeys(transaction, projection, records);
-      const attempt = async (events: readonly Recorded[]) => {
-        await transaction.execute("SAVEPOINT attempt");
-        try {
-          await projection.apply(events, target, memory);
-        } catch (error) {
-          await transaction.execute("ROLLBACK TO SAVEPOINT attempt; RELEASE SAVEPOINT attempt");
-          throw error;
-        }
-        await transaction.execute("RELEASE SAVEPOINT attempt");
-      };
+      const attempt = (events: readonly Recorded[]) =>
+        inSavepoint(transaction, () => projection.apply(events, target, memory));
       const letters = await applyFitting(readings, parked, projection.kind, attempt);
       refuse(letters);
       await park(transaction, projection, letters);

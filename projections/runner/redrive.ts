@@ -15,6 +15,7 @@ import { atVersions } from "./live-schemas.ts";
 import type { Projection, Recorded, TransactionalProjection } from "./projection.ts";
 import { applyFitting, type Reading, readRecords, recordedOf } from "./readings.ts";
 import { redeliver } from "./redeliver.ts";
+import { inSavepoint } from "./savepoint.ts";
 
 export interface RedriveServices {
   readonly log: Pick<EventLog, "read" | "watermarks">;
@@ -138,16 +139,8 @@ async function passOutside(
 
 function savepoints(transaction: SqlTransaction, projection: TransactionalProjection) {
   const target = atVersions(transaction, new Map([[projection.name, projection.version]]));
-  return async (events: readonly Recorded[]) => {
-    await transaction.execute("SAVEPOINT attempt");
-    try {
-      await projection.apply(events, target);
-    } catch (error) {
-      await transaction.execute("ROLLBACK TO SAVEPOINT attempt; RELEASE SAVEPOINT attempt");
-      throw error;
-    }
-    await transaction.execute("RELEASE SAVEPOINT attempt");
-  };
+  return (events: readonly Recorded[]) =>
+    inSavepoint(transaction, () => projection.apply(events, target));
 }
 
 async function applyInOrder(
