@@ -35,21 +35,24 @@ export class RawConnection {
     this.#ended = this.#read();
   }
 
-  /** @throws when it is not connected and signed in within so many milliseconds. */
+  /** @throws when it is not connected, by TLS where asked for, and signed in within so many milliseconds. */
   static async open(address: NodeAddress, patience: number): Promise<RawConnection> {
     const { host: hostname = "127.0.0.1", port = 6379, tls, username, password, db } = address;
     const signal = AbortSignal.timeout(patience);
     const tcp = await Deno.connect({ hostname, port, signal });
     tcp.setNoDelay(true);
     const socket = tls ? await Deno.startTls(tcp, { hostname }) : tcp;
-    const connection = new RawConnection(socket);
-    const timer = setTimeout(() => connection.close(), patience);
+    const timer = setTimeout(() => closeQuietly(socket), patience);
+    let connection: RawConnection | undefined;
     try {
+      if ("handshake" in socket) await socket.handshake();
+      connection = new RawConnection(socket);
       if (password) await connection.ask(["AUTH", ...username ? [username] : [], password]);
       if (db) await connection.ask(["SELECT", String(db)]);
       return connection;
     } catch (error) {
-      await connection.close();
+      closeQuietly(socket);
+      await connection?.close();
       throw error;
     } finally {
       clearTimeout(timer);
@@ -91,9 +94,7 @@ export class RawConnection {
 
   /** Resolves once it is closed and nothing waits any more. */
   async close(): Promise<void> {
-    try {
-      this.#socket.close();
-    } catch { /* It was already. */ }
+    closeQuietly(this.#socket);
     await this.#ended;
   }
 
@@ -109,9 +110,7 @@ export class RawConnection {
         this.#answered = 0;
       }
     } catch { /* Closed by this side, lost, or not understood: nothing can come any more. */ }
-    try {
-      this.#socket.close();
-    } catch { /* It was already. */ }
+    closeQuietly(this.#socket);
     const lost = this.#lost = new Passing("the connection was lost");
     for (const listener of this.#onClose) listener();
     for (const taker of this.#waiting.splice(0).slice(this.#answered)) taker(lost);
@@ -132,6 +131,12 @@ export class RawConnection {
     }
     this.#writing = false;
   }
+}
+
+function closeQuietly(socket: Deno.Conn): void {
+  try {
+    socket.close();
+  } catch { /* It was already. */ }
 }
 
 /** As a RESP array of bulk strings. */

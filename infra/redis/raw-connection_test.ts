@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { setTimeout as delay } from "node:timers/promises";
 import { Passing } from "./nodes.ts";
 import { RawConnection } from "./raw-connection.ts";
 
@@ -59,4 +60,19 @@ Deno.test("RawConnection: a sign-in that is not answered in time is none", () =>
     },
     (address) =>
       assert.rejects(RawConnection.open({ ...address, password: "x" }, patience), Passing),
+  ));
+
+Deno.test("RawConnection: a TLS handshake that is not answered in time is none", () =>
+  serving(
+    async (socket) => {
+      using _ = socket;
+      await socket.read(new Uint8Array(1_000));
+      // A socket closed in its handshake stays open until its other end is closed (Deno 2.9.6).
+      await delay(2 * patience);
+    },
+    async (address) => {
+      const began = performance.now();
+      await assert.rejects(RawConnection.open({ ...address, tls: {} }, patience));
+      assert.ok(performance.now() - began < 2 * patience);
+    },
   ));
