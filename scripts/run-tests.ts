@@ -2,6 +2,7 @@ import { parseArgs } from "node:util";
 import type { Missing } from "./stack/available.ts";
 import type { ServersForTests } from "./stack/for-tests.ts";
 import { countTests } from "./test/count.ts";
+import type { PgliteImage } from "./test/pglite-image.ts";
 import { startTests } from "./test/deno-test.ts";
 import { testFiles } from "./test/files.ts";
 
@@ -57,6 +58,11 @@ const ci = Deno.env.get("CI") === "true";
 const withServers = values.servers ?? positionals.length === 0;
 let leftOut: readonly Missing[] = [];
 let servers: ServersForTests | undefined;
+let image: PgliteImage | undefined;
+/** What a few files do not repay. */
+const preparing = positionals.length === 0
+  ? import("./test/pglite-image.ts").then(async ({ makeImage }) => image = await makeImage())
+  : undefined;
 if (withServers) {
   // Loaded when needed: a run of a few files is to begin at once.
   const { kinds, missingFor } = await import("./stack/available.ts");
@@ -67,15 +73,15 @@ if (withServers) {
   try {
     servers = await startForTests();
   } catch (error) {
-    console.error(error instanceof Error ? error.message : error);
-    console.log("0 passed, 1 failed");
-    Deno.exit(1);
+    await giveUp(error);
   }
   console.log(`they are ready after ${((performance.now() - begun) / 1000).toFixed(1)} s`);
 }
 
+await preparing?.catch(giveUp);
+
 const filter = values.filter === undefined ? [] : [`--filter=${values.filter}`];
-const env = servers?.env ?? {};
+const env = { ...servers?.env, ...image?.env };
 const jobs = Number(Deno.env.get("DENO_JOBS") ?? "2");
 let code: number;
 try {
@@ -107,9 +113,19 @@ try {
   console.log(`${counts.passed} passed, ${failed} failed`);
   code = interrupted ?? (failed > 0 ? 1 : 0);
 } finally {
+  await image?.remove();
   await servers?.stop();
 }
 Deno.exit(code);
+
+async function giveUp(error: unknown): Promise<never> {
+  console.error(error instanceof Error ? error.message : error);
+  await preparing?.catch(() => {});
+  await image?.remove();
+  await servers?.stop();
+  console.log("0 passed, 1 failed");
+  Deno.exit(1);
+}
 
 /** All but those aside, one by one: beside a file that is named, `deno test` leaves out nothing. */
 async function mostFiles(): Promise<string[]> {

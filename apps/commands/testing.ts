@@ -20,7 +20,7 @@ import { openSqliteIdentity } from "../../infra/identity/sqlite.ts";
 import { AccessTokens } from "../../infra/identity/tokens.ts";
 import { temporaryStore } from "../../infra/object-store/local-fixture.ts";
 import { migrate } from "../../infra/sql/migrate.ts";
-import { openPglite } from "../../infra/sql/pglite.ts";
+import { openInMemory } from "../../infra/sql/pglite_fixture.ts";
 import type { Sql } from "../../infra/sql/port.ts";
 import { silentLogger } from "../../infra/telemetry/logger.ts";
 import { createManifests } from "../../projections/manifests/manifests.ts";
@@ -34,7 +34,7 @@ const secret = new Uint8Array(32).fill(3);
 
 /** For all the worlds of one test file: each has ids of its own. */
 async function openDatabase(): Promise<Sql> {
-  const sql = await openPglite();
+  const sql = await openInMemory();
   for (const { migrations, name } of projections) await migrate(sql, migrations, name);
   return sql;
 }

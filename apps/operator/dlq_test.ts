@@ -3,7 +3,7 @@ import type { DomainEvent } from "../../domain/events.ts";
 import { newId } from "../../infra/event-log/ids.ts";
 import { encodeEvent } from "../../infra/event-log/codec.ts";
 import type { NewRecord } from "../../infra/event-log/port.ts";
-import { openPglite } from "../../infra/sql/pglite.ts";
+import { openInMemory } from "../../infra/sql/pglite_fixture.ts";
 import { silentLogger } from "../../infra/telemetry/logger.ts";
 import { metrics } from "../../infra/telemetry/metrics.ts";
 import { readModel } from "../../projections/read-model/read-model.ts";
@@ -180,7 +180,7 @@ async function poisonedAndHealed(open: () => Promise<OperatedWorld>): Promise<vo
     await live.passed();
     healed = await dump(engines.sql, "read_model_v1");
   }
-  const never = await openPglite();
+  const never = await openInMemory();
   try {
     const log = readByTheNextRelease(engines.log);
     await catchUp(readModel, { log, sql: never, sealer: openSealer, strict: true });

@@ -15,7 +15,7 @@ import { closeRedis, openRedis } from "../../infra/redis/client.ts";
 import { createRedisFeedCaches } from "../../infra/feed-cache/redis.ts";
 import { Keys } from "../../infra/feed-cache/redis_test_keys.ts";
 import { temporaryStore } from "../../infra/object-store/local-fixture.ts";
-import { openPglite } from "../../infra/sql/pglite.ts";
+import { openInFolder } from "../../infra/sql/pglite_fixture.ts";
 import { createDatabase } from "../../infra/sql/postgres_fixture.ts";
 import { openPostgres } from "../../infra/sql/postgres.ts";
 import { silentLogger } from "../../infra/telemetry/logger.ts";
@@ -47,7 +47,7 @@ export async function openEmbeddedWorld(folder?: string): Promise<OperatedWorld>
   if (folder === undefined) closing.defer(() => Deno.remove(at, { recursive: true }));
   const log = await openSqliteLog({ path: `${at}/log.sqlite`, sessionTimeout: 1_000 });
   closing.defer(() => log.close());
-  const sql = await openPglite({ folder: `${at}/sql` });
+  const sql = await openInFolder(`${at}/sql`);
   closing.defer(() => sql.close());
   const feedCaches = createMemoryFeedCaches();
   const own = { log, sql, feedCaches, cardCache: createMemoryCardCache() };

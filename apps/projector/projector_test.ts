@@ -7,7 +7,7 @@ import { newId } from "../../infra/event-log/ids.ts";
 import { openSqliteLog } from "../../infra/event-log/sqlite.ts";
 import { createMemoryFeedCaches } from "../../infra/feed-cache/memory.ts";
 import { temporaryStore } from "../../infra/object-store/local-fixture.ts";
-import { openPglite } from "../../infra/sql/pglite.ts";
+import { openInMemory } from "../../infra/sql/pglite_fixture.ts";
 import { silentLogger } from "../../infra/telemetry/logger.ts";
 import { openSealer } from "../../projections/runner/harness.ts";
 import { Progress } from "../../projections/runner/progress.ts";
@@ -22,7 +22,7 @@ Deno.test("runProjector: when the CDN's host has changed, manifests are made aga
   cleanup.defer(() => Deno.remove(folder, { recursive: true }));
   const log = await openSqliteLog({ path: `${folder}/log.sqlite` });
   cleanup.defer(() => log.close());
-  const sql = await openPglite();
+  const sql = await openInMemory();
   cleanup.defer(() => sql.close());
   const { store } = cleanup.use(await temporaryStore());
   await ensureTopics(log);

@@ -10,7 +10,7 @@ import type { EventLog } from "../../infra/event-log/port.ts";
 import { openSqliteLog } from "../../infra/event-log/sqlite.ts";
 import { temporaryStore } from "../../infra/object-store/local-fixture.ts";
 import type { ObjectStore } from "../../infra/object-store/port.ts";
-import { openPglite } from "../../infra/sql/pglite.ts";
+import { openInMemory } from "../../infra/sql/pglite_fixture.ts";
 import type { Sql } from "../../infra/sql/port.ts";
 import { silentLogger } from "../../infra/telemetry/logger.ts";
 import { createCards } from "../../projections/cards/cards.ts";
@@ -120,7 +120,7 @@ export async function openWorld(
 let database: Sql;
 
 Deno.test.beforeAll(async () => {
-  database = await openPglite();
+  database = await openInMemory();
 });
 Deno.test.afterAll(() => database.close());
 

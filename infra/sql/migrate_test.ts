@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
 import { pathToFileURL } from "node:url";
 import { dropSchema, migrate, MigrationChanged } from "./migrate.ts";
-import { openPglite } from "./pglite.ts";
+import { openInMemory } from "./pglite_fixture.ts";
 import { SqlError } from "./port.ts";
 
 Deno.test("migrate", async (t) => {
   const path = await Deno.makeTempDir();
   const folder = pathToFileURL(`${path}/`);
   const write = (file: string, text: string) => Deno.writeTextFile(`${path}/${file}`, text);
-  const sql = await openPglite();
+  const sql = await openInMemory();
   const rows = (schema: string) => sql.query(`SELECT * FROM ${schema}.things ORDER BY n`);
   try {
     await write("000001.sql", "CREATE TABLE shop.things (n integer);");

@@ -1,5 +1,5 @@
 import { FolderInUse, FolderUnreadable } from "./pglite/folder.ts";
-import type { Failure, Reply, Request } from "./pglite/messages.ts";
+import type { Failure, Reply, Request, Where } from "./pglite/messages.ts";
 import {
   type CopyValue,
   type Sql,
@@ -24,10 +24,10 @@ export { FolderInUse, FolderUnreadable };
  *
  * @throws {FolderInUse} @throws {FolderUnreadable}
  */
-export async function openPglite(options: { folder?: string } = {}): Promise<Sql> {
+export async function openPglite(where: Where = {}): Promise<Sql> {
   const thread = new Thread();
   try {
-    await thread.call({ op: "open", folder: options.folder });
+    await thread.call({ op: "open", where });
     return new ThreadedSql(thread);
   } catch (error) {
     thread.end();

@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
 import { sqlContract } from "./contract.ts";
 import { FolderInUse, FolderUnreadable, openPglite } from "./pglite.ts";
+import { makePgliteImage } from "./pglite/image.ts";
+import { openInMemory } from "./pglite_fixture.ts";
+import type { Sql } from "./port.ts";
 
-sqlContract("pglite", () => openPglite());
+sqlContract("pglite", openInMemory);
 
 async function inFolder(body: (folder: string) => Promise<void>): Promise<void> {
   const folder = await Deno.makeTempDir();
@@ -25,6 +28,37 @@ function child(source: string) {
 }
 
 const module = JSON.stringify(import.meta.resolve("./pglite.ts"));
+
+Deno.test("openPglite: what begins as an image is what initdb makes, in memory and in a folder, and its own", () =>
+  inFolder(async (folder) => {
+    const image = `${folder}/image`;
+    await makePgliteImage(image);
+    const made = await openPglite();
+    const others = [await openPglite({ image }), await openPglite({ image, folder })];
+    try {
+      const settings = (sql: Sql) =>
+        sql.query(
+          `SELECT name, setting FROM pg_settings
+           WHERE name NOT IN ('data_directory', 'config_file', 'hba_file', 'ident_file') ORDER BY name`,
+        );
+      const catalogue = (sql: Sql) =>
+        sql.query("SELECT oid::int, relname, relkind FROM pg_class ORDER BY oid");
+      for (const one of others) {
+        assert.deepEqual(await settings(one), await settings(made));
+        assert.deepEqual(await catalogue(one), await catalogue(made));
+        // None of them sees another's.
+        await one.execute("CREATE TABLE own (n integer)");
+      }
+    } finally {
+      for (const one of [made, ...others]) await one.close();
+    }
+    const again = await openPglite({ folder });
+    try {
+      assert.deepEqual(await again.query("SELECT * FROM own"), []);
+    } finally {
+      await again.close();
+    }
+  }));
 
 Deno.test("openPglite: what was committed before a kill -9 in the middle of writing is there afterwards", () =>
   inFolder(async (folder) => {

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { newId } from "../../infra/event-log/ids.ts";
 import { migrate } from "../../infra/sql/migrate.ts";
-import { openPglite } from "../../infra/sql/pglite.ts";
+import { openInMemory } from "../../infra/sql/pglite_fixture.ts";
 import { newest } from "../read-model/reads/keyset.ts";
 import { beginFanOuts, endFanOut, type FanOut, moveFanOut, takeFanOut } from "./fan-outs.ts";
 import { feedsMigrations } from "./feeds.ts";
 
-const sql = await openPglite();
+const sql = await openInMemory();
 await migrate(sql, feedsMigrations, "feeds");
 
 async function taken(): Promise<FanOut> {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { newId } from "../../infra/event-log/ids.ts";
 import { migrate } from "../../infra/sql/migrate.ts";
-import { openPglite } from "../../infra/sql/pglite.ts";
+import { openInMemory } from "../../infra/sql/pglite_fixture.ts";
 import { metrics } from "../../infra/telemetry/metrics.ts";
 import { newest } from "../read-model/reads/keyset.ts";
 import { beginFanOuts } from "./fan-outs.ts";
@@ -14,7 +14,7 @@ async function shown(name: string): Promise<unknown> {
 }
 
 Deno.test("feeds' metrics: fan-outs that are open are counted where they are on record", async () => {
-  const sql = await openPglite();
+  const sql = await openInMemory();
   await migrate(sql, feedsMigrations, "feeds");
   const stop = measureFanOuts(sql);
   assert.equal(await shown("shutterlog_feeds_fan_outs_open"), 0);

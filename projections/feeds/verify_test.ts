@@ -3,7 +3,7 @@ import type { DomainEvent } from "../../domain/events.ts";
 import { newId } from "../../infra/event-log/ids.ts";
 import { createMemoryFeedCache } from "../../infra/feed-cache/memory.ts";
 import type { FeedCache } from "../../infra/feed-cache/port.ts";
-import { openPglite } from "../../infra/sql/pglite.ts";
+import { openInMemory } from "../../infra/sql/pglite_fixture.ts";
 import { createManifests } from "../manifests/manifests.ts";
 import { readModel } from "../read-model/read-model.ts";
 import { catchUp, encodeAll, openSealer, WrittenLog } from "../runner/harness.ts";
@@ -49,7 +49,7 @@ const events = [
 
 /** Everything has arrived; the reader's feed is cached as the caller fills it. */
 async function scene() {
-  const database = await openPglite();
+  const database = await openInMemory();
   const sql = new LiveSql(database);
   const written = new WrittenLog(await encodeAll(events), 4);
   const log = {

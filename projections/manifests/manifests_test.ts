@@ -3,7 +3,7 @@ import fc from "fast-check";
 import type { DomainEvent } from "../../domain/events.ts";
 import { idOf, now } from "../../domain/given_when_then.ts";
 import type { MediaEvent } from "../../domain/media.ts";
-import { openPglite } from "../../infra/sql/pglite.ts";
+import { openInMemory } from "../../infra/sql/pglite_fixture.ts";
 import { ensureProjection } from "../runner/control.ts";
 import { WrittenLog } from "../runner/harness.ts";
 import { atVersions } from "../runner/live-schemas.ts";
@@ -56,7 +56,7 @@ const ready = (recipe: number): MediaEvent => {
 };
 
 Deno.test("createManifests", async (t) => {
-  const sql = await openPglite();
+  const sql = await openInMemory();
   try {
     const projection = createManifests({ cdnBaseUrl: "https://cdn.example" });
     await ensureProjection(sql, new WrittenLog([], 1), projection);

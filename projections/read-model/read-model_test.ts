@@ -3,7 +3,7 @@ import fc from "fast-check";
 import type { DomainEvent } from "../../domain/events.ts";
 import { idOf } from "../../domain/given_when_then.ts";
 import type { LogRecord } from "../../infra/event-log/port.ts";
-import { openPglite } from "../../infra/sql/pglite.ts";
+import { openInMemory } from "../../infra/sql/pglite_fixture.ts";
 import type { Sql } from "../../infra/sql/port.ts";
 import { Applier } from "../runner/applier.ts";
 import { ensureProjection } from "../runner/control.ts";
@@ -234,7 +234,7 @@ const allAtOnce: Step[] = [{
 }];
 
 Deno.test("readModel", async (t) => {
-  const sql = await openPglite();
+  const sql = await openInMemory();
   try {
     await ensureProjection(sql, new WrittenLog([], partitions), readModel);
     const apply = (...history: Said[]) => applyBySteps(sql, recorded(history), oneByOne);

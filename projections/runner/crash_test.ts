@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { DomainEvent } from "../../domain/events.ts";
 import { idOf, now } from "../../domain/given_when_then.ts";
 import { openSqliteLog } from "../../infra/event-log/sqlite.ts";
-import { openPglite } from "../../infra/sql/pglite.ts";
+import { openInFolder } from "../../infra/sql/pglite_fixture.ts";
 import { silentLogger } from "../../infra/telemetry/logger.ts";
 import { ensureProjection } from "./control.ts";
 import { encodeAll, fileEffect, openSealer } from "./harness.ts";
@@ -71,7 +71,7 @@ Deno.test("startProjector: killed between the effect and its checkpoint, the eff
     const effects = async () => (await Deno.readTextFile(`${folder}/effects`)).trim().split("\n");
     assert.deepEqual(await effects(), ["1", "2", "3"]);
 
-    const sql = await openPglite({ folder: `${folder}/sql` });
+    const sql = await openInFolder(`${folder}/sql`);
     try {
       const effect = fileEffect(`${folder}/effects`);
       await ensureProjection(sql, log, effect);

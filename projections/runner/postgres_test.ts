@@ -4,7 +4,7 @@ import type { DomainEvent } from "../../domain/events.ts";
 import { idOf, now } from "../../domain/given_when_then.ts";
 import { newId } from "../../infra/event-log/ids.ts";
 import type { LogRecord } from "../../infra/event-log/port.ts";
-import { openPglite } from "../../infra/sql/pglite.ts";
+import { openInMemory } from "../../infra/sql/pglite_fixture.ts";
 import type { Sql, SqlTransaction } from "../../infra/sql/port.ts";
 import { openPostgres } from "../../infra/sql/postgres.ts";
 import { createDatabase, onPostgres } from "../../infra/sql/postgres_fixture.ts";
@@ -103,7 +103,7 @@ async function until(claim: string, condition: () => Promise<boolean>): Promise<
 }
 
 async function appliedOnPglite(log: WrittenLog): Promise<Record<string, string[]>> {
-  const sql = await openPglite();
+  const sql = await openInMemory();
   try {
     await ensureProjection(sql, log, readModel);
     const applier = applierOf(sql, log);

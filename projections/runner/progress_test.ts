@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { openPglite } from "../../infra/sql/pglite.ts";
+import { openInMemory } from "../../infra/sql/pglite_fixture.ts";
 import { SqlError, type SqlQueries } from "../../infra/sql/port.ts";
 import { ensureControl } from "./control.ts";
 import { LiveSql, versioned } from "./live-schemas.ts";
@@ -34,7 +34,7 @@ Deno.test("versioned: versions schema names, and nothing that only looks like on
 });
 
 Deno.test("projections.live and projections.checkpoints", async (t) => {
-  const sql = await openPglite();
+  const sql = await openInMemory();
   try {
     await ensureControl(sql);
     const go = (version: number, next: number, topic = "posts", partition = 0) =>

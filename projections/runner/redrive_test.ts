@@ -4,7 +4,7 @@ import type { DomainEvent } from "../../domain/events.ts";
 import { idOf, now } from "../../domain/given_when_then.ts";
 import type { EventLog, NewRecord } from "../../infra/event-log/port.ts";
 import { openSqliteLog } from "../../infra/event-log/sqlite.ts";
-import { openPglite } from "../../infra/sql/pglite.ts";
+import { openInFolder } from "../../infra/sql/pglite_fixture.ts";
 import type { Sql } from "../../infra/sql/port.ts";
 import { openPostgres } from "../../infra/sql/postgres.ts";
 import { createDatabase, onPostgres } from "../../infra/sql/postgres_fixture.ts";
@@ -162,7 +162,7 @@ function underWay(where: string, open: (folder: string) => Promise<Sql>): void {
   });
 }
 
-underWay("PGlite", (folder) => openPglite({ folder: `${folder}/sql` }));
+underWay("PGlite", (folder) => openInFolder(`${folder}/sql`));
 
 onPostgres("projections/runner/redrive", (server) => {
   underWay("PostgreSQL", async () => {
@@ -191,7 +191,7 @@ Deno.test("redriveKey: killed between applying and telling, nothing is applied t
     assert.ok(poison);
     const parked = await log.append([fromTheFuture(poison), ...behind]);
     {
-      const sql = await openPglite({ folder: `${folder}/sql` });
+      const sql = await openInFolder(`${folder}/sql`);
       const progress = new Progress(sql);
       const projector = await startProjector({
         ...{ log, sql, progress, sealer: openSealer, logger: silentLogger },
@@ -214,7 +214,7 @@ Deno.test("redriveKey: killed between applying and telling, nothing is applied t
     child.kill("SIGKILL");
     await child.status;
 
-    const sql = await openPglite({ folder: `${folder}/sql` });
+    const sql = await openInFolder(`${folder}/sql`);
     try {
       const [key] = await parkedKeysOf(sql, {});
       assert.ok(key);
@@ -242,7 +242,7 @@ Deno.test("redriveKey: killed between applying and telling, nothing is applied t
 
 Deno.test("redriveKey: of what fits only in part, the part is applied and the rest says why it stays", async () => {
   await inScene(
-    (folder) => openPglite({ folder: `${folder}/sql` }),
+    (folder) => openInFolder(`${folder}/sql`),
     async ({ folder, log, sql }) => {
       const projection = await captions(folder);
       const all = await records(1, 4);
@@ -276,7 +276,7 @@ Deno.test("redriveKey: of what fits only in part, the part is applied and the re
 if (Deno.env.has("REDRIVE_TO_BE_KILLED")) {
   const folder = Deno.args[0] ?? "";
   const log = await openSqliteLog({ path: `${folder}/log.sqlite`, sessionTimeout: 1_000 });
-  const sql = await openPglite({ folder: `${folder}/sql` });
+  const sql = await openInFolder(`${folder}/sql`);
   const projection = await captions(folder);
   const [key] = await parkedKeysOf(sql, {});
   assert.ok(key);

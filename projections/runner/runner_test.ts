@@ -5,7 +5,7 @@ import { idOf } from "../../domain/given_when_then.ts";
 import type { EventLog, NewRecord } from "../../infra/event-log/port.ts";
 import { partitionOf } from "../../infra/event-log/partitioner.ts";
 import { openSqliteLog } from "../../infra/event-log/sqlite.ts";
-import { openPglite } from "../../infra/sql/pglite.ts";
+import { openInMemory } from "../../infra/sql/pglite_fixture.ts";
 import { type Sql, SqlError } from "../../infra/sql/port.ts";
 import { silentLogger } from "../../infra/telemetry/logger.ts";
 import { metrics } from "../../infra/telemetry/metrics.ts";
@@ -118,7 +118,7 @@ async function inWorld(sql: Sql, name: string, body: (world: World) => Promise<v
 const [a, b, c] = [1, 2, 3];
 
 Deno.test("projections/runner", async (t) => {
-  const sql = await openPglite();
+  const sql = await openInMemory();
   let worlds = 0;
   const step = (claim: string, body: (world: World) => Promise<void>) =>
     t.step(claim, () => inWorld(sql, `world${++worlds}`, body));

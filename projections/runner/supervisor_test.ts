@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { setTimeout as delay } from "node:timers/promises";
 import { openSqliteLog } from "../../infra/event-log/sqlite.ts";
-import { openPglite } from "../../infra/sql/pglite.ts";
+import { openInMemory } from "../../infra/sql/pglite_fixture.ts";
 import type { Sql } from "../../infra/sql/port.ts";
 import { silentLogger } from "../../infra/telemetry/logger.ts";
 import { readModel } from "../read-model/read-model.ts";
@@ -38,7 +38,7 @@ function droppingOnceSeen(sql: Sql, version: number): Sql & { dropped: boolean }
 Deno.test("superviseProjections: a version that is dropped as it is taken up stays dropped", async () => {
   const folder = await Deno.makeTempDir();
   const log = await openSqliteLog({ path: `${folder}/log.sqlite` });
-  const sql = await openPglite();
+  const sql = await openInMemory();
   try {
     await log.ensureTopics(readModel.topics.map((name) => ({ name, partitions: 2 })));
     const supervised = droppingOnceSeen(sql, 2);

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
-import { openPglite } from "../../infra/sql/pglite.ts";
+import { openInMemory } from "../../infra/sql/pglite_fixture.ts";
 import { ensureProjection } from "./control.ts";
 import { fileEffect, openSealer, WrittenLog } from "./harness.ts";
 import { define } from "./projection.ts";
 import { switchLive, TooFarBehind } from "./switch.ts";
 
 Deno.test("switchLive: an effect's version that lacks what the live one has passed does not serve", async () => {
-  const sql = await openPglite();
+  const sql = await openInMemory();
   try {
     const effect = fileEffect("/dev/null");
     const definition = define(effect);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { newId } from "../../../infra/event-log/ids.ts";
 import type { EventLog, LogRecord } from "../../../infra/event-log/port.ts";
 import { openSqliteLog } from "../../../infra/event-log/sqlite.ts";
-import { openPglite } from "../../../infra/sql/pglite.ts";
+import { openInMemory } from "../../../infra/sql/pglite_fixture.ts";
 import type { Sql } from "../../../infra/sql/port.ts";
 import { openPostgres } from "../../../infra/sql/postgres.ts";
 import { createDatabase, onPostgres } from "../../../infra/sql/postgres_fixture.ts";
@@ -189,7 +189,7 @@ async function append(log: EventLog, topic: string, values: readonly number[]): 
 }
 
 laneTests("pglite", async () => {
-  const sql = await openPglite();
+  const sql = await openInMemory();
   return { sql, [Symbol.asyncDispose]: () => sql.close() };
 });
 

@@ -6,7 +6,7 @@ import { createMemoryCardCache } from "../../../infra/card-cache/memory.ts";
 import { newId } from "../../../infra/event-log/ids.ts";
 import { createMemoryFeedCaches } from "../../../infra/feed-cache/memory.ts";
 import { migrate } from "../../../infra/sql/migrate.ts";
-import { openPglite } from "../../../infra/sql/pglite.ts";
+import { openInMemory } from "../../../infra/sql/pglite_fixture.ts";
 import type { Sql } from "../../../infra/sql/port.ts";
 import { silentLogger } from "../../../infra/telemetry/logger.ts";
 import { createCards } from "../../../projections/cards/cards.ts";
@@ -28,7 +28,7 @@ function captioned(caption: string): DomainEvent {
 
 /** Two versions of the read model that say different things, the first of them live. */
 async function openVersions() {
-  const sql = await openPglite();
+  const sql = await openInMemory();
   await ensureControl(sql);
   const manifests = createManifests({ cdnBaseUrl: "https://cdn.example" });
   await migrate(sql, manifests.migrations, "manifests", "manifests_v1");

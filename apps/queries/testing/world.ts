@@ -8,7 +8,7 @@ import { type FeedCache } from "../../../infra/feed-cache/port.ts";
 import { createEdge } from "../../../infra/http/edge.ts";
 import { createRateLimits } from "../../../infra/http/rate-limit.ts";
 import { migrate } from "../../../infra/sql/migrate.ts";
-import { openPglite } from "../../../infra/sql/pglite.ts";
+import { openInMemory } from "../../../infra/sql/pglite_fixture.ts";
 import type { Sql } from "../../../infra/sql/port.ts";
 import { silentLogger } from "../../../infra/telemetry/logger.ts";
 import { createCards } from "../../../projections/cards/cards.ts";
@@ -36,7 +36,7 @@ const manifests = createManifests({ cdnBaseUrl: "https://cdn.example" });
 
 /** A database with the real migrations, for all the worlds of one test file: each has ids of its own. */
 export async function openDatabase(): Promise<Sql> {
-  const sql = await openPglite();
+  const sql = await openInMemory();
   for (const { migrations, name } of [readModel, manifests]) await migrate(sql, migrations, name);
   await migrate(sql, feedsMigrations, "feeds");
   return sql;

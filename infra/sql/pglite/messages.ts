@@ -1,8 +1,15 @@
 import type { CopyValue } from "../port.ts";
 
+/** Where a database lives, in memory when no folder is given, and what a new one begins as. */
+export interface Where {
+  readonly folder?: string;
+  /** A file by `makePgliteImage`, to spare initdb. */
+  readonly image?: string;
+}
+
 /** What the thread that calls asks of the one that holds the database. */
 export type Request =
-  | { readonly op: "open"; readonly folder: string | undefined }
+  | { readonly op: "open"; readonly where: Where }
   | { readonly op: "query"; readonly text: string; readonly parameters: readonly unknown[] }
   | { readonly op: "execute"; readonly text: string }
   | {

@@ -1,4 +1,4 @@
-import { PGlite, type Transaction, types } from "@electric-sql/pglite";
+import { PGlite, type PGliteOptions, type Transaction, types } from "@electric-sql/pglite";
 import {
   type CopyValue,
   type Sql,
@@ -8,16 +8,17 @@ import {
 } from "../port.ts";
 import { copyText } from "../copy-text.ts";
 import { FolderInUse, FolderUnreadable } from "./folder.ts";
+import type { Where } from "./messages.ts";
 import { Statements } from "./statements.ts";
 
 /** PostgreSQL in the thread that calls this: see `openPglite`. */
-export async function openInThread(folder: string | undefined): Promise<Sql> {
-  if (folder === undefined) return new PgliteSql(await start(undefined), () => {});
+export async function openInThread({ folder, image }: Where): Promise<Sql> {
+  if (folder === undefined) return new PgliteSql(await create(undefined, image), () => {});
   await Deno.mkdir(folder, { recursive: true });
   const lock = await Deno.open(`${folder}/lock`, { create: true, write: true });
   try {
     if (!await lock.tryLock(true)) throw new FolderInUse(folder);
-    return new PgliteSql(await startIn(folder), () => lock.close());
+    return new PgliteSql(await startIn(folder, image), () => lock.close());
   } catch (error) {
     lock.close();
     throw error;
@@ -25,22 +26,27 @@ export async function openInThread(folder: string | undefined): Promise<Sql> {
 }
 
 /** A cluster is made aside and then renamed, so that one made by halves is never taken for whole. */
-async function startIn(folder: string): Promise<PGlite> {
+async function startIn(folder: string, image: string | undefined): Promise<PGlite> {
   const cluster = `${folder}/cluster`;
   if (!await exists(cluster)) {
     const unfinished = `${folder}/unfinished`;
     if (await exists(unfinished)) await Deno.remove(unfinished, { recursive: true });
-    await (await start(unfinished)).close();
+    await (await create(unfinished, image)).close();
     await Deno.rename(unfinished, cluster);
   }
-  return await start(cluster).catch((cause) => {
+  return await start({ dataDir: cluster }).catch((cause) => {
     throw new FolderUnreadable(folder, String(cause));
   });
 }
 
+async function create(dataDir: string | undefined, image: string | undefined): Promise<PGlite> {
+  const loadDataDir = image === undefined ? undefined : new Blob([await Deno.readFile(image)]);
+  return await start({ dataDir, loadDataDir });
+}
+
 /** Each statement is planned once: see `openPostgres`. */
-async function start(dataDir: string | undefined): Promise<PGlite> {
-  const database = await PGlite.create({ dataDir, parsers: { [types.INT8]: Number } });
+async function start(options: PGliteOptions): Promise<PGlite> {
+  const database = await PGlite.create({ ...options, parsers: { [types.INT8]: Number } });
   await database.exec("SET plan_cache_mode = force_generic_plan");
   return database;
 }

@@ -27,7 +27,7 @@ self.onmessage = async ({ data }: MessageEvent<Numbered>) => {
 
 async function answer(request: Numbered): Promise<unknown> {
   if (request.op === "open") {
-    database = await openInThread(request.folder);
+    database = await openInThread(request.where);
     return;
   }
   if (!database) throw new SqlError("08003", "the database is not open");
