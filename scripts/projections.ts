@@ -78,6 +78,7 @@ async function main(open: () => Promise<Operator>, told: Told): Promise<number> 
           `${projection} v${back.version} is live again, after ${back.records} records it lacked; ` +
             `v${back.previous} is kept`,
         );
+        tellUnfinished(back.unfinished);
       }
       return 0;
     }
@@ -148,8 +149,18 @@ function rebuilt(outcome: Output<"projections.rebuild">, { json }: Options): num
     if (outcome.differences === null) {
       console.log("not compared with the version before it, which another release made");
     } else show(outcome.differences, "the version before it had otherwise");
+    tellUnfinished(outcome.unfinished);
   }
   return (outcome.differences?.count ?? 0) > 0 ? 1 : 0;
+}
+
+/** On standard error: the switch is what was asked for, and was made. */
+function tellUnfinished(unfinished: string | null): void {
+  if (unfinished === null) return;
+  console.error(
+    `What follows the switch could not be finished here: ${unfinished}\n` +
+      "Projectors do the rest as soon as they can; see deno task projections status.",
+  );
 }
 
 function verified(outcome: Output<"projections.verify">, { json }: Options): number {

@@ -44,7 +44,15 @@ export interface Rebuilt {
   readonly differences: Differences | null;
   /** Older versions that were dropped. */
   readonly dropped: readonly number[];
+  readonly unfinished: Unfinished;
 }
+
+/**
+ * What went wrong last of what follows a switch, which stands all the same; null when all of it was
+ * done. Projectors tell of the switch and keep both versions up to date as well, and the next rebuild
+ * drops what this one could not.
+ */
+export type Unfinished = string | null;
 
 export interface Differences {
   readonly count: number;
@@ -109,8 +117,11 @@ export async function rebuild(
           differences: rows,
         }),
     );
-    await announceSwitches(sql, services.announce);
-    await handOver(services, filling, told);
+    let unfinished = await handOver(services, filling, told);
+    const dropped = await dropOlder(sql, definition).catch((error) => {
+      unfinished ??= messageOf(error);
+      return [];
+    });
     return {
       projection: name,
       version,
@@ -119,7 +130,8 @@ export async function rebuild(
       records,
       seconds,
       differences: lines ? summary(lines) : comparable ? rowSummary(remaining) : null,
-      dropped: await dropOlder(sql, definition),
+      dropped,
+      unfinished,
     };
   } catch (error) {
     if (isCancelled(told.signal.reason)) await undo(sql, definition, version);
@@ -182,7 +194,7 @@ export async function rollBack(
   definition: Definition,
   services: RebuildServices,
   told: Told,
-): Promise<Pick<Rebuilt, "projection" | "version" | "previous" | "records">> {
+): Promise<Pick<Rebuilt, "projection" | "version" | "previous" | "records" | "unfinished">> {
   const { sql } = services;
   const { name, revision } = definition;
   const versions = await versionsOf(sql, name);
@@ -215,9 +227,8 @@ export async function rollBack(
           differences: [],
         }),
     );
-    await announceSwitches(sql, services.announce);
-    await handOver(services, filling, told);
-    return { projection: name, version: kept.version, previous: live.version, records };
+    const unfinished = await handOver(services, filling, told);
+    return { projection: name, version: kept.version, previous: live.version, records, unfinished };
   } finally {
     await held.release();
   }
@@ -276,25 +287,36 @@ function analyses(name: string, version: number): string {
   END $$`;
 }
 
-/** Keeps it up to date until projectors have seen that they are to, and the old pointer is nobody's. */
+/**
+ * Tells of the switch, and keeps what is live up to date until projectors have seen that they are to,
+ * and the old pointer is nobody's. What fails is tried again until then.
+ */
 async function handOver(
-  { handOverSeconds: of = switchGrace }: RebuildServices,
+  { sql, announce, handOverSeconds: of = switchGrace }: RebuildServices,
   filling: Filling,
   { onStep }: Told,
-): Promise<void> {
+): Promise<Unfinished> {
   const began = performance.now();
   const told = { signal: new AbortController().signal, onStep: () => {} };
+  let unfinished: Unfinished = null;
   for (let done = 0; done < of; done = (performance.now() - began) / 1000) {
     onStep({ what: "handing over", done: Math.floor(done), of });
     try {
+      await announceSwitches(sql, announce);
       await fill(filling, told);
+      unfinished = null;
     } catch (error) {
       // It is live, so that projectors park what does not fit.
-      if (!(error instanceof UnfitRecord)) throw error;
+      unfinished = error instanceof UnfitRecord ? null : messageOf(error);
     }
     await delay(100);
   }
   onStep({ what: "handing over", done: of, of });
+  return unfinished;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 async function undo(sql: Sql, definition: Definition, version: number): Promise<void> {
