@@ -59,8 +59,8 @@ const withServers = values.servers ?? positionals.length === 0;
 let leftOut: readonly Missing[] = [];
 let servers: ServersForTests | undefined;
 let image: PgliteImage | undefined;
-/** What a few files do not repay. */
-const preparing = positionals.length === 0
+/** What a few files do not repay, nor who does without the servers. */
+const preparing = withServers && positionals.length === 0
   ? import("./test/pglite-image.ts").then(async ({ makeImage }) => image = await makeImage())
   : undefined;
 if (withServers) {

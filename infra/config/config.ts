@@ -51,7 +51,7 @@ const networked = common.extend({
   POSTGRES_REPLICA_URLS: z.string().default("").pipe(list)
     .describe("read from before the primary, in this order of preference, comma-separated"),
   REDIS_URL: z.url({ protocol: /^rediss?$/ }).optional()
-    .describe("one Redis; either this or `REDIS_CLUSTER_NODES`"),
+    .describe("one Redis (`rediss://` by TLS); either this or `REDIS_CLUSTER_NODES`"),
   REDIS_CLUSTER_NODES: z.string().default("").pipe(list)
     .describe("`host:port` of some of a cluster's nodes, comma-separated"),
   S3_ENDPOINT: url.optional()
